@@ -1,0 +1,1 @@
+"""What other packages may know of the services: jobs, model records, the tenant directory, money, internal names."""

@@ -1,0 +1,101 @@
+"""The tenant directory: all that the services know of tenants and the platform, rendered as ConfigMaps.
+
+One document per tenant and one for the platform; `app` never reads tenants/ or platform.yaml. Where the documents
+are is TENON_DIRECTORY_URL: a folder of `<tenant>.json` and `platform.json` (file://), or the rendered tree.
+"""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field
+
+from app.contract.cost import Prices
+from app.contract.job import TenantId
+from app.contract.models import Gate, Sha256
+from app.contract.wire import Wire
+
+DIRECTORY_KEY = "directory.json"  # key of the document inside its ConfigMap
+PLATFORM_DIRECTORY_NAME = "tenon-directory"  # ConfigMap of the platform document
+
+
+class OidcRule(Wire):
+    """Callers whose verified token holds this claim value act for the tenant."""
+
+    issuer: str = Field(pattern=r"^https://", description="must be one of platform.yaml oidcIssuers")
+    audience: str
+    claim: str
+    value: str
+
+
+class ApiKeyRule(Wire):
+    """A caller that presents `ftk_<id>_<secret>` whose sha256 is this acts for the tenant."""
+
+    id: str = Field(pattern=r"^[a-z0-9]{4,16}$", description="public half of the key")
+    sha256: Sha256 = Field(description="sha256 of the whole key; the key itself is in no file")
+
+
+class Credential(Wire):
+    """One way to be a caller of the tenant: exactly one of the two."""
+
+    oidc: OidcRule | None = None
+    api_key: ApiKeyRule | None = None
+
+
+class Limits(Wire):
+    """What the API and the dispatcher hold a tenant to."""
+
+    requests_per_second: Annotated[int, Field(ge=1, le=1000)] = 20
+    queued_jobs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    running_jobs: Annotated[int, Field(ge=1, le=100)] = 2
+    dataset_gib: Annotated[int, Field(ge=1, le=1024)] = Field(5, alias="datasetGiB")
+
+
+class Budget(Wire):
+    """Money per calendar month."""
+
+    monthly: Decimal = Field(ge=0)
+    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    hard_stop: bool = Field(default=False, description="true: no job starts once the budget is spent")
+
+
+class DirectoryModel(Wire):
+    """A model record as far as jobs need it."""
+
+    base: str
+    recipe: str
+    gate: Gate
+    stable: str | None = Field(None, description="version that users get")
+    canary: str | None = None
+
+
+class TenantEntry(Wire):
+    """One tenant."""
+
+    id: TenantId
+    display_name: str
+    bucket: str
+    limits: Limits
+    budget: Budget | None = None
+    credentials: tuple[Credential, ...]
+    callbacks: tuple[str, ...] = Field((), description="exact host names")
+    models: dict[str, DirectoryModel] = Field(default_factory=dict)
+    workflow_template: str = Field(description="content-hashed name of the template that new attempts run")
+    training_namespace: str
+    gpu_hour_price: Decimal = Decimal(0)
+
+
+class CatalogueEntry(Wire):
+    """A base model that tenants may tune."""
+
+    digest: Sha256 = Field(description="sha256 of the MANIFEST.json of its folder in the models bucket")
+    licence: str
+    recipe: str = Field(description="recipe of jobs that name the base and no model record")
+
+
+class PlatformEntry(Wire):
+    """What all tenants share."""
+
+    prices: Prices
+    models_bucket: str
+    catalogue: dict[str, CatalogueEntry]
+    recipes: tuple[str, ...]

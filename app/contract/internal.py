@@ -1,0 +1,17 @@
+"""Names that two processes of ours must spell alike: topics, internal endpoints, ports, token audiences."""
+
+JOBS_TOPIC = "finetuning-jobs"
+DEAD_LETTER_TOPIC = "dlq.finetuning-jobs"
+
+STATUS_PATH = "/internal/jobs/{job}/attempts/{attempt}/status"
+STATUS_AUDIENCE = "finetune-status"
+
+INGEST_PORT = 8080
+STATUS_PORT = 8081  # of the watcher; trainers reach nothing else of ours
+METRICS_PORT = 9464
+MODEL_PORT = 8000
+
+# Workflow parameters; values are a job id, a number and base64url, never tenant text.
+JOB_PARAMETER = "job"
+ATTEMPT_PARAMETER = "attempt"
+TRACEPARENT_PARAMETER = "traceparent"

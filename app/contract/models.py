@@ -1,0 +1,105 @@
+"""Model records: `tenants/<id>/models/<model>.yaml`. Humans edit the head, promotion edits `versions`."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from app.contract.wire import Wire
+from trainer.contract.job import ModelName
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Stage(StrEnum):
+    """Where a version stands; canary and stable are Argo Rollouts' own words."""
+
+    CANDIDATE = "candidate"
+    CANARY = "canary"
+    STABLE = "stable"
+    RETIRED = "retired"
+
+
+class Gate(Wire):
+    """What a report must show before a version may reach users (app/jobs/gate.py judges)."""
+
+    min_loss_reduction: float = Field(
+        0.05, ge=0, lt=1, description="least fall of the held-out loss against the base model, as a fraction"
+    )
+    max_regression: float = Field(
+        0.02, ge=0, lt=1, description="most rise of the held-out loss against the stable version, same held-out rows"
+    )
+    min_evaluation_rows: int = Field(20, ge=1, description="fewer held-out rows prove nothing")
+
+
+class CanaryStrategy(Wire):
+    """Traffic steps of a canary, in percent."""
+
+    weights: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field((5, 10, 25, 50, 100), min_length=1)
+    approval: Literal["manual", "auto"] = Field(
+        "manual", description="manual pauses after the first step and before 100 %, ended in the Rollouts dashboard"
+    )
+
+    @model_validator(mode="after")
+    def _weights_rise_to_100(self) -> "CanaryStrategy":
+        if list(self.weights) != sorted(set(self.weights)) or self.weights[-1] != 100:  # noqa: PLR2004
+            raise ValueError(f"weights {list(self.weights)} must rise and end at 100")
+        return self
+
+
+class Serving(Wire):
+    """How versions of the model are served."""
+
+    runtime: Literal["vllm", "transformers"] = "vllm"
+    replicas: int = Field(1, ge=0, le=64)
+    gpus_per_replica: int = Field(1, ge=0, le=16)
+    strategy: Literal["canary", "blueGreen"] = "canary"
+    canary: CanaryStrategy = CanaryStrategy()
+
+
+class ModelVersion(Wire):
+    """One trained adapter. Every field is evidence: change none by hand but `stage`."""
+
+    version: str = Field(pattern=r"^[a-z0-9-]{1,63}$")
+    stage: Stage
+    adapter_digest: Sha256 = Field(description="sha256 of adapter_model.safetensors")
+    dataset_fingerprint: Sha256
+    metrics: dict[str, float] = Field(description="held-out loss before and after, rows, tokens per second")
+    job: str
+    trained_at: datetime
+
+
+class ModelRecord(Wire):
+    """One model of one tenant."""
+
+    base: str = Field(description="a base model of the catalogue in platform.yaml")
+    recipe: str = Field(description="a recipe of trainer/recipes/")
+    gate: Gate = Gate()
+    serving: Serving = Serving()
+    versions: tuple[ModelVersion, ...] = Field((), description="newest first; written by promotion")
+
+    @model_validator(mode="after")
+    def _one_version_per_live_stage(self) -> "ModelRecord":
+        for stage in (Stage.CANARY, Stage.STABLE):
+            if len(names := [v.version for v in self.versions if v.stage is stage]) > 1:
+                raise ValueError(f"versions {names} are all {stage}; one at most")
+        if len({v.version for v in self.versions}) != len(self.versions):
+            raise ValueError("two versions have one name")
+        return self
+
+    def at(self, stage: Stage) -> ModelVersion | None:
+        """The version of a live stage (canary, stable)."""
+        return next((v for v in self.versions if v.stage is stage), None)
+
+
+__all__ = [
+    "CanaryStrategy",
+    "Gate",
+    "ModelName",
+    "ModelRecord",
+    "ModelVersion",
+    "Serving",
+    "Sha256",
+    "Stage",
+]

@@ -1,0 +1,1 @@
+"""tenants/ + platform.yaml -> rendered/. Pure: no cluster, no network, no clock, no randomness."""

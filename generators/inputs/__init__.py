@@ -1,0 +1,1 @@
+"""What people write: tenant files, model records, the platform file."""

@@ -1,0 +1,130 @@
+"""YAML -> model, with the line of every key; all errors of all files are collected, none is raised early."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, order=True)
+class InputError:
+    """One fault of one file: subject, value, rule and remedy are in the text."""
+
+    file: str
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.text}"
+
+
+class InputErrors(Exception):  # noqa: N818 - several at once
+    """All faults found; the command line prints them and exits 2."""
+
+    def __init__(self, errors: list[InputError]) -> None:
+        self.errors = sorted(set(errors))
+        files = len({error.file for error in self.errors})
+        counts = f"{_count(len(self.errors), 'error')} in {_count(files, 'file')}"
+        super().__init__("\n".join([*map(str, self.errors), counts]))
+
+
+@dataclass
+class Document:
+    """A YAML file as data, and the line on which each key path begins."""
+
+    file: str
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+    errors: list[InputError] = field(default_factory=list)
+
+    def line(self, path: KeyPath) -> int:
+        """Line of the path, else of its nearest parent that is there."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+    def refuse(self, path: KeyPath, text: str) -> None:
+        """Collect a fault of the value at `path`."""
+        name = dotted(path)
+        self.errors.append(InputError(self.file, self.line(path), f"{name}: {text}" if name else text))
+
+
+def read_document(path: Path, *, shown_as: str) -> Document:
+    """Read one file. Unreadable, non-UTF-8 or malformed YAML, aliases and duplicate keys become errors."""
+    document = Document(shown_as)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        document.data = _plain(node, (), document) if node is not None else None
+    except (OSError, UnicodeDecodeError) as error:
+        document.refuse((), f"cannot be read ({error}); give a UTF-8 text file")
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        line = mark.line + 1 if mark else 1
+        document.errors.append(InputError(shown_as, line, f"not YAML: {problem}; mend the syntax"))
+    return document
+
+
+def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:
+    """The document as a model; None, with the faults collected in the document, when it is none."""
+    if document.errors:
+        return None
+    if not isinstance(document.data, dict):
+        document.refuse((), "is not a mapping; write `key: value` lines")
+        return None
+    try:
+        return model.model_validate({**document.data, **extra})
+    except ValidationError as error:
+        for fault in error.errors():
+            path: KeyPath = tuple(part for part in fault["loc"] if not _is_union_tag(part))
+            document.refuse(path, _explain(dict(fault)))
+        return None
+
+
+def dotted(path: KeyPath) -> str:
+    """`("egress", 1)` -> `egress[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    document.lines.setdefault(path, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            document.lines[(*path, key)] = key_node.start_mark.line + 1
+            if key in result:
+                document.refuse((*path, key), "stands twice; keep one")
+            result[key] = _plain(value_node, (*path, key), document)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, index), document) for index, item in enumerate(node.value)]
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _is_union_tag(part: str | int) -> bool:
+    return isinstance(part, str) and ("[" in part or part == "function-after")
+
+
+def _explain(fault: dict[str, Any]) -> str:
+    value, message = fault.get("input"), str(fault["msg"])
+    match fault["type"]:
+        case "missing":
+            return "is missing; it is mandatory"
+        case "extra_forbidden":
+            return "is no key here; remove it or mend its spelling"
+        case _:
+            shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
+            return f"{shown}: {message.removeprefix('Value error, ')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

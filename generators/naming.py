@@ -1,0 +1,80 @@
+"""Names and labels of everything rendered. The only place that builds them."""
+
+import re
+
+PREFIX = "tenon.dev"  # label and annotation prefix
+
+TENANT_LABEL = f"{PREFIX}/tenant"
+PLANE_LABEL = f"{PREFIX}/plane"  # on namespaces: train | serve | system
+MANAGED_BY = {"app.kubernetes.io/managed-by": "tenon"}
+
+SYSTEM_NAMESPACE = "tenon-system"
+STORAGE_NAMESPACE = "storage"
+MONITORING_NAMESPACE = "monitoring"
+ARGOCD_NAMESPACE = "argocd"
+
+TENANT_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+RESERVED_IDS = frozenset(
+    {
+        "platform",
+        "default",
+        "models",
+        "tenon",
+        "kube",
+        "kube-system",
+        "kube-public",
+        "cilium",
+        "argo",
+        "argocd",
+        "kueue",
+        "kafka",
+        "postgres",
+        "storage",
+        "monitoring",
+        "gateway",
+        "istio",
+        "s3",
+        "schema",
+    }
+)
+
+# Accounts by role (DESIGN D11). `default` is named by no rule and carries no token.
+EXECUTOR, STEP, TRAINER = "executor", "step", "trainer"  # of -train
+MODEL = "model"  # of -serve
+DEPLOYER = "deployer"  # Argo CD's own; no pod may run as it
+
+
+def refusal_of(tenant_id: str) -> str | None:
+    """Why this is no tenant id, or None."""
+    if not TENANT_ID.fullmatch(tenant_id):
+        return "a tenant id is a lower-case DNS label of 3-32 characters that begins with a letter; rename the file"
+    if tenant_id in RESERVED_IDS or tenant_id.endswith(("-train", "-serve")):
+        return "the id is reserved; choose another"
+    return None
+
+
+def training_namespace(tenant: str) -> str:
+    return f"{tenant}-train"
+
+
+def serving_namespace(tenant: str) -> str:
+    return f"{tenant}-serve"
+
+
+def bucket(prefix: str, tenant: str) -> str:
+    return f"{prefix}-{tenant}"
+
+
+def models_bucket(prefix: str) -> str:
+    """The one bucket that tenants share, read only."""
+    return f"{prefix}-models"
+
+
+def storage_account(tenant: str) -> str:
+    """Account, Deployment and gateway of a tenant's own entry to the in-cluster object store."""
+    return f"s3-{tenant}"
+
+
+def labels(tenant: str) -> dict[str, str]:
+    """Labels of every object rendered for a tenant."""
+    return {**MANAGED_BY, TENANT_LABEL: tenant}

@@ -1,0 +1,12 @@
+"""Versions and API groups of everything rendered, and the images by digest. One place to read, one place to bump."""
+
+KUBERNETES = "1.36"
+POD_SECURITY = "v1.36"
+
+NETWORKING = "networking.k8s.io/v1"
+RBAC = "rbac.authorization.k8s.io/v1"
+CILIUM = "cilium.io/v2"
+KUEUE = "kueue.x-k8s.io/v1beta2"
+JOBSET = "jobset.x-k8s.io/v1alpha2"
+ARGO = "argoproj.io/v1alpha1"
+GATEWAY = "gateway.networking.k8s.io/v1"

@@ -1,0 +1,1 @@
+"""The command line: composes the other packages and holds no rules of its own."""

@@ -1,0 +1,48 @@
+"""The job as the trainer sees it: everything that decides the adapter, and nothing of Kubernetes or the queue."""
+
+import base64
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from trainer.contract.recipe import Hyperparameters
+
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$", description="a DNS label of 1-40")]
+
+
+class TrainingJob(BaseModel):
+    """One fine-tuning job, as it travels in the Workflow's `job` parameter and in `tenon train SPEC`.
+
+    `data`, `evaluation` and `base` are `s3://bucket/key` URLs or local paths; in the pipeline `base` is
+    `s3://<prefix>-models/<digest>`.
+    """
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, protected_namespaces=()
+    )
+
+    job: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$", description="job id")
+    tenant: str = Field("local", description="tenant id")
+    model: ModelName = Field("model", description="name of the model record the version belongs to")
+    base: str = Field(description="folder of the base model, with its MANIFEST.json")
+    base_digest: str | None = Field(None, description="sha256 of the base model's MANIFEST.json; None: not verified")
+    data: str = Field(description="training rows, JSON Lines")
+    evaluation: str | None = Field(None, description="held-out rows; None: a tenth of the rows, by duplicate cluster")
+    recipe: str = Field("smollm2-135m-cpu", pattern=r"^[a-z0-9.-]+$", description="name under trainer/recipes/")
+    hyperparameters: Hyperparameters = Hyperparameters()
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @property
+    def version(self) -> str:
+        """Name of the model version this job makes."""
+        return f"{self.model}-{self.job[:12]}"
+
+    def to_parameter(self) -> str:
+        """Base64url JSON: a form that no template engine, shell or YAML reader can misread."""
+        return base64.urlsafe_b64encode(self.model_dump_json(by_alias=True, exclude_none=True).encode()).decode()
+
+    @classmethod
+    def from_parameter(cls, text: str) -> "TrainingJob":
+        """Raises ValueError when the text is no base64url JSON of a job."""
+        return cls.model_validate_json(base64.urlsafe_b64decode(text.encode()))
