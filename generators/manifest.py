@@ -1,7 +1,7 @@
 """Objects on the construct tree. The only module that imports cdk8s and constructs.
 
-cdk8s is asked for the tree alone: a body goes in by one JSON patch, and `synthesize` takes the objects back out, because cdk8s'
-own writer loses same-named objects and mis-quotes strings (DESIGN D1).
+cdk8s is asked for the tree alone: a body goes in by one JSON patch, and `synthesize` takes the objects back out,
+because cdk8s' own writer loses same-named objects and mis-quotes strings (DESIGN D1).
 """
 
 import os

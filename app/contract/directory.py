@@ -1,7 +1,7 @@
 """The tenant directory: all that the services know of tenants and the platform, rendered as ConfigMaps.
 
-One document per tenant and one for the platform; `app` never reads tenants/ or platform.yaml. Where the documents
-are is TENON_DIRECTORY_URL: a folder of `<tenant>.json` and `platform.json` (file://), or the rendered tree.
+One document per tenant and one for the platform; `app` never reads tenants/ or platform.yaml. TENON_DIRECTORY_URL says
+where the documents are: `file:///folder` with `<tenant>.json` each and `platform.json`.
 """
 
 from decimal import Decimal
@@ -15,7 +15,12 @@ from app.contract.models import Gate, Sha256
 from app.contract.wire import Wire
 
 DIRECTORY_KEY = "directory.json"  # key of the document inside its ConfigMap
-PLATFORM_DIRECTORY_NAME = "tenon-directory"  # ConfigMap of the platform document
+PLATFORM_ID = "platform"  # stands for the tenant id in the platform's document; reserved as a tenant id
+
+
+def directory_name(tenant: str) -> str:
+    """Name of the ConfigMap that holds a tenant's document, in the services' namespace."""
+    return f"directory-{tenant}"
 
 
 class OidcRule(Wire):
