@@ -5,9 +5,7 @@ where the documents are: `file:///folder` with `<tenant>.json` each and `platfor
 """
 
 from decimal import Decimal
-from typing import Annotated
-
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.contract.cost import Prices
 from app.contract.job import TenantId
@@ -27,9 +25,9 @@ class OidcRule(Wire):
     """Callers whose verified token holds this claim value act for the tenant."""
 
     issuer: str = Field(pattern=r"^https://", description="must be one of platform.yaml oidcIssuers")
-    audience: str
-    claim: str
-    value: str
+    audience: str = Field(min_length=1, description="the token's `aud`")
+    claim: str = Field(min_length=1, description="name of the claim; a list claim matches when it holds the value")
+    value: str = Field(min_length=1, description="what the claim must hold")
 
 
 class ApiKeyRule(Wire):
@@ -42,24 +40,30 @@ class ApiKeyRule(Wire):
 class Credential(Wire):
     """One way to be a caller of the tenant: exactly one of the two."""
 
-    oidc: OidcRule | None = None
-    api_key: ApiKeyRule | None = None
+    oidc: OidcRule | None = Field(None, description="callers with an OIDC token")
+    api_key: ApiKeyRule | None = Field(None, description="callers with an API key")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Credential":
+        if (self.oidc is None) == (self.api_key is None):
+            raise ValueError("has to be exactly one of `oidc` and `apiKey`; write one list item for each")
+        return self
 
 
 class Limits(Wire):
     """What the API and the dispatcher hold a tenant to."""
 
-    requests_per_second: Annotated[int, Field(ge=1, le=1000)] = 20
-    queued_jobs: Annotated[int, Field(ge=1, le=10_000)] = 100
-    running_jobs: Annotated[int, Field(ge=1, le=100)] = 2
-    dataset_gib: Annotated[int, Field(ge=1, le=1024)] = Field(5, alias="datasetGiB")
+    requests_per_second: int = Field(20, ge=1, le=1000, description="API requests of all the tenant's callers")
+    queued_jobs: int = Field(100, ge=1, le=10_000, description="jobs that wait; more are answered 429")
+    running_jobs: int = Field(2, ge=1, le=100, description="jobs that run at one time")
+    dataset_gib: int = Field(5, ge=1, le=1024, alias="datasetGiB", description="size of one uploaded dataset")
 
 
 class Budget(Wire):
     """Money per calendar month."""
 
-    monthly: Decimal = Field(ge=0)
-    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
+    monthly: Decimal = Field(ge=0, description="amount in `currency`")
+    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code, the one of platform.yaml prices")
     hard_stop: bool = Field(default=False, description="true: no job starts once the budget is spent")
 
 

@@ -36,7 +36,9 @@ class Gate(Wire):
 class CanaryStrategy(Wire):
     """Traffic steps of a canary, in percent."""
 
-    weights: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field((5, 10, 25, 50, 100), min_length=1)
+    weights: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        (5, 10, 25, 50, 100), min_length=1, description="share of the traffic at each step; rises and ends at 100"
+    )
     approval: Literal["manual", "auto"] = Field(
         "manual", description="manual pauses after the first step and before 100 %, ended in the Rollouts dashboard"
     )
@@ -51,23 +53,23 @@ class CanaryStrategy(Wire):
 class Serving(Wire):
     """How versions of the model are served."""
 
-    runtime: Literal["vllm", "transformers"] = "vllm"
-    replicas: int = Field(1, ge=0, le=64)
-    gpus_per_replica: int = Field(1, ge=0, le=16)
-    strategy: Literal["canary", "blueGreen"] = "canary"
+    runtime: Literal["vllm", "transformers"] = Field("vllm", description="the server that loads base and adapters")
+    replicas: int = Field(1, ge=0, le=64, description="servers of the stable version")
+    gpus_per_replica: int = Field(1, ge=0, le=16, description="GPUs of one server")
+    strategy: Literal["canary", "blueGreen"] = Field("canary", description="how a new version takes over")
     canary: CanaryStrategy = CanaryStrategy()
 
 
 class ModelVersion(Wire):
     """One trained adapter. Every field is evidence: change none by hand but `stage`."""
 
-    version: str = Field(pattern=r"^[a-z0-9-]{1,63}$")
-    stage: Stage
+    version: str = Field(pattern=r"^[a-z0-9-]{1,63}$", description="`<model>-<first 12 of the job id>`")
+    stage: Stage = Field(description="where the version stands; candidate has no traffic")
     adapter_digest: Sha256 = Field(description="sha256 of adapter_model.safetensors")
-    dataset_fingerprint: Sha256
+    dataset_fingerprint: Sha256 = Field(description="sha256 over data, template, tokenizer and parameters")
     metrics: dict[str, float] = Field(description="held-out loss before and after, rows, tokens per second")
-    job: str
-    trained_at: datetime
+    job: str = Field(description="id of the job that made it")
+    trained_at: datetime = Field(description="end of the training, UTC")
 
 
 class ModelRecord(Wire):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from app.contract.models import ModelRecord
 from generators import naming
+from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, InputErrors, parse, read_document
 from generators.inputs.refusals import refuse_across
@@ -22,8 +23,10 @@ class Inputs:
 def read_inputs(root: Path) -> Inputs:
     """Read and check the inputs below `root`. Raises InputErrors."""
     platform_document = read_document(root / "platform.yaml", shown_as="platform.yaml")
-    platform = parse(platform_document, Platform)
-    documents: list[Document] = [platform_document]
+    lock_document = read_document(root / "images.lock", shown_as="images.lock")
+    lock = parse(lock_document, ImageLock)
+    platform = parse(platform_document, Platform, images=lock.by_role() if lock else {})
+    documents: list[Document] = [platform_document, lock_document]
     tenants: dict[str, tuple[Tenant, Document]] = {}
     for path in sorted((root / "tenants").glob("*.yaml")):
         document = read_document(path, shown_as=f"tenants/{path.name}")

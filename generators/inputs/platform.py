@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.contract.models import Sha256
 from app.contract.wire import Wire
+from generators.images import LockedImage
 
 
 def _network(value: str) -> str:
@@ -22,15 +23,17 @@ Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 class Gateway(Wire):
     """The one Gateway that all HTTPRoutes attach to."""
 
-    name: Label = "tenon"
-    namespace: Label = "gateway"
+    name: Label = Field("tenon", description="of the Gateway object")
+    namespace: Label = Field("gateway", description="where it stands")
 
 
 class Storage(Wire):
     """Where buckets are. In the cluster every tenant has an S3 gateway of its own; AWS addresses are shared."""
 
-    mode: Literal["inCluster", "s3"] = "inCluster"
-    bucket_prefix: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$")] = "tenon"
+    mode: Literal["inCluster", "s3"] = Field("inCluster", description="SeaweedFS in the cluster, or AWS S3")
+    bucket_prefix: str = Field(
+        "tenon", pattern=r"^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", description="a bucket is `<prefix>-<tenant>`"
+    )
     region: str | None = Field(None, description="AWS region, for mode s3")
 
     @model_validator(mode="after")
@@ -44,10 +47,12 @@ class GpuFlavor(Wire):
     """One kind of GPU node."""
 
     capacity: int = Field(ge=0, description="GPUs of this kind in the cluster")
-    price_per_hour: Decimal = Field(ge=0)
-    memory_gib: int = Field(ge=1, alias="memoryGiB")
-    architecture: Literal["turing", "ampere", "ada", "hopper", "blackwell"]
-    node_labels: dict[str, str] = Field(default_factory=dict)
+    price_per_hour: Decimal = Field(ge=0, description="of one GPU, in prices.currency")
+    memory_gib: int = Field(ge=1, alias="memoryGiB", description="of one GPU")
+    architecture: Literal["turing", "ampere", "ada", "hopper", "blackwell"] = Field(
+        description="decides which precisions and kernels work"
+    )
+    node_labels: dict[str, str] = Field(default_factory=dict, description="labels of the nodes that carry it")
 
 
 class BaseModelSource(Wire):
@@ -55,51 +60,58 @@ class BaseModelSource(Wire):
 
     source: str = Field(description="where the platform got it; never fetched by a job")
     digest: Sha256 = Field(description="sha256 of its MANIFEST.json in the models bucket")
-    licence: str
-    memory_gib: int = Field(ge=1, alias="memoryGiB")
+    licence: str = Field(description="SPDX identifier; asked for in the model card")
+    memory_gib: int = Field(ge=1, alias="memoryGiB", description="GPU memory that serving it needs")
     recipe: str = Field(description="recipe of jobs that name the base and no model record")
 
 
 class Money(Wire):
     """Prices that no GPU flavor carries."""
 
-    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$")
-    cpu_hour: Decimal = Field(Decimal("0.04"), ge=0)
+    currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of every price and budget")
+    cpu_hour: Decimal = Field(Decimal("0.04"), ge=0, description="one core for one hour")
 
 
 class Dns(Wire):
     """The resolver pods ask. It is trusted by namespace and account, never by a label anyone may carry."""
 
     mode: Literal["pods", "node"] = Field("pods", description="node: a cache on the node answers")
-    namespace: Label = "kube-system"
-    account: Label = "coredns"
-    search_domains: tuple[str, ...] = ("cluster.local",)
+    namespace: Label = Field("kube-system", description="of the resolver's pods")
+    account: Label = Field("coredns", description="service account of the resolver's pods")
+    search_domains: tuple[str, ...] = Field(("cluster.local",), description="appended to short names, cluster's first")
 
 
 class ApiServer(Wire):
     """The Kubernetes API server as pods see it."""
 
-    port: int = Field(6443, ge=1, le=65535)
+    port: int = Field(6443, ge=1, le=65535, description="behind the Service, as policies see it")
     addresses: tuple[Cidr, ...] = Field((), description="empty: on nodes of the cluster")
 
 
 class Platform(Wire):
-    """platform.yaml."""
+    """platform.yaml. `images` is images.lock; it is no key of the file."""
 
-    cluster: Label
+    images: dict[str, LockedImage] = Field(default_factory=dict)
+    cluster: Label = Field(description="folder below rendered/, and the cluster's name in Argo CD")
     domain: str = Field(pattern=r"^([a-z0-9-]+\.)+[a-z]+$", description="tenants are served under it")
     repository: str = Field(pattern=r"^(https|ssh|file)://", description="this repository, as Argo CD reaches it")
     gateway: Gateway = Gateway()
     storage: Storage = Storage()
-    gpu_flavors: dict[Label, GpuFlavor] = Field(min_length=1)
-    catalogue: dict[Label, BaseModelSource] = Field(min_length=1)
+    gpu_flavors: dict[Label, GpuFlavor] = Field(min_length=1, description="kinds of GPU nodes")
+    catalogue: dict[Label, BaseModelSource] = Field(min_length=1, description="base models that tenants may tune")
     prices: Money = Money()
     dns: Dns = Dns()
     api_server: ApiServer = ApiServer()
     node_ranges: tuple[Cidr, ...] = Field(min_length=1, description="addresses of nodes")
     private_addresses: tuple[Cidr, ...] = Field((), description="private addresses that an allowed name may have")
-    oidc_issuers: tuple[Annotated[str, Field(pattern=r"^https://")], ...] = ()
+    oidc_issuers: tuple[Annotated[str, Field(pattern=r"^https://")], ...] = Field(
+        (), description="issuers whose tokens the API accepts"
+    )
     trusted_registries: tuple[str, ...] = Field(min_length=1, description="registries that images may come from")
-    traffic_router: Literal["gatewayApi", "istio"] = "gatewayApi"
+    traffic_router: Literal["gatewayApi", "istio"] = Field("gatewayApi", description="what splits canary traffic")
     cilium_version: Literal["1.20"] = Field("1.20", description="the version whose semantics the proof uses")
-    production: bool = Field(default=False, description="true: images without a real digest are refused")
+    production: bool = Field(default=False, description="true: images and bases without a real digest are refused")
+
+    def image(self, name: str) -> str:
+        """`repository@sha256:digest` of an image of images.lock. Raises KeyError."""
+        return self.images[name].reference
