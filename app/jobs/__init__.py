@@ -1,0 +1,1 @@
+"""Rules about jobs, all pure: no SQL, no clock, no random value."""
