@@ -1,0 +1,110 @@
+"""Network policies of one tenant: what its pods may reach, and who may reach them.
+
+Every rule names accounts. `default` is named by none, so the default deny alone closes it and its removal is seen.
+"""
+
+from app.contract.internal import METRICS_PORT, MODEL_PORT, STATUS_PORT
+from generators import hosts, naming, policies
+from generators.inputs.platform import Platform
+from generators.inputs.tenant import Tenant
+from generators.manifest import Body, Construct, Place, manifest
+from generators.naming import EXECUTOR, MODEL, MONITORING_NAMESPACE, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
+from generators.policies import from_entity, from_pods, pods, policy, resolve, subject, to_entity, to_host, to_pods
+
+PROMETHEUS = pods(MONITORING_NAMESPACE, "prometheus")
+
+
+class TenantNetwork(Construct):
+    """Default deny and the declared flows of `<tenant>-train`, `<tenant>-serve` and the tenant's callbacks."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        namespaces = {
+            naming.training_namespace(tenant.id): training_policies(tenant, platform),
+            naming.serving_namespace(tenant.id): serving_policies(tenant, platform),
+            SYSTEM_NAMESPACE: callback_policies(tenant, platform),
+        }
+        for namespace, made in namespaces.items():
+            for body, key in made:
+                place = Place("foundation", namespace, tenant.key(key), policies.WAVE)
+                manifest(self, body, at=place)
+
+
+def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:
+    """Policies of `<tenant>-train`, each with the key of the tenant file that it comes from."""
+    trainers, labels = trainer_accounts(tenant), naming.labels(tenant.id)
+    data = subject(STEP, *trainers)  # the accounts that touch data; `executor` reaches the API server and nothing else
+    names = (hosts.WATCHER, *hosts.storage_names(tenant, platform), *tenant.egress)
+    ranks = f"*.ft-*.{naming.training_namespace(tenant.id)}.svc.cluster.local"  # host names of a JobSet's pods
+    api_server = to_entity("kube-apiserver", platform.api_server.port)
+    status = to_pods([pods(SYSTEM_NAMESPACE, "watcher")], STATUS_PORT)
+    made = [
+        (policies.default_deny(labels), ""),
+        (policy("dns", of=data, labels=labels, egress=[resolve(platform, names, patterns=[ranks])]), "egress"),
+        (policy("bucket", of=data, labels=labels, egress=own_store(tenant, platform)), ""),
+        (policy("models", of=data, labels=labels, egress=[models_store(platform)]), ""),
+        (policy("status", of=data, labels=labels, egress=[status]), ""),
+        (policy("apiserver", of=subject(EXECUTOR, STEP), labels=labels, egress=[api_server]), ""),
+        (policy("scrape", of=data, labels=labels, ingress=[from_pods([PROMETHEUS], METRICS_PORT)]), ""),
+        *((ranks_policy(account, tenant), "isolation") for account in trainers),
+    ]
+    if tenant.egress:
+        allowed = [to_host(host) for host in tenant.egress]
+        denied = [policies.private_ranges(platform)]
+        made.append((policy("egress", of=data, labels=labels, egress=allowed, egress_deny=denied), "egress"))
+    return made
+
+
+def serving_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:
+    """Policies of `<tenant>-serve`, likewise."""
+    labels, model = naming.labels(tenant.id), subject(MODEL)
+    requests = [from_pods([pods(SYSTEM_NAMESPACE, "router")], MODEL_PORT), from_entity("ingress", MODEL_PORT)]
+    names = hosts.storage_names(tenant, platform)
+    made = [
+        policies.default_deny(labels),
+        policy("dns", of=model, labels=labels, egress=[resolve(platform, names)]),
+        policy("bucket", of=model, labels=labels, egress=own_store(tenant, platform)),
+        policy("models", of=model, labels=labels, egress=[models_store(platform)]),
+        policy("requests", of=model, labels=labels, ingress=requests),
+        policy("scrape", of=model, labels=labels, ingress=[from_pods([PROMETHEUS], MODEL_PORT)]),
+    ]
+    return [(body, "") for body in made]
+
+
+def callback_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:
+    """What the webhook sender may reach for this tenant; beside its own DNS rule, the one exception to D11a."""
+    if not tenant.callbacks:
+        return []
+    labels, sender, name = naming.labels(tenant.id), subject("webhooks"), f"webhooks-{tenant.id}"
+    reach = policy(name, of=sender, labels=labels, egress=[to_host(host) for host in tenant.callbacks])
+    ask = policy(f"{name}-dns", of=sender, labels=labels, egress=[resolve(platform, tenant.callbacks)])
+    return [(reach, "callbacks"), (ask, "callbacks")]
+
+
+def trainer_accounts(tenant: Tenant) -> tuple[str, ...]:
+    """Accounts of training ranks: one for all jobs, or with `isolation: hard` one per job that may run at a time."""
+    if tenant.isolation == "standard":
+        return (naming.TRAINER,)
+    return tuple(f"{naming.TRAINER}-{slot}" for slot in range(tenant.limits.running_jobs))
+
+
+def ranks_policy(account: str, tenant: Tenant) -> Body:
+    """Ranks of one account among themselves, on all ports: NCCL and gloo choose theirs."""
+    peers = [pods(naming.training_namespace(tenant.id), account)]
+    name = account.replace(naming.TRAINER, "ranks")
+    labels = naming.labels(tenant.id)
+    return policy(name, of=subject(account), labels=labels, egress=[to_pods(peers)], ingress=[from_pods(peers)])
+
+
+def own_store(tenant: Tenant, platform: Platform) -> list[Body]:
+    """The tenant's own bucket, and on AWS the token service that its role's credentials come from."""
+    if platform.storage.mode == "s3":
+        return [to_host(hosts.own_bucket(tenant, platform)), *map(to_host, hosts.credentials(platform))]
+    return [to_pods([pods(STORAGE_NAMESPACE, naming.storage_account(tenant.id))], hosts.S3_PORT)]
+
+
+def models_store(platform: Platform) -> Body:
+    """The base models' bucket, which all tenants read."""
+    if platform.storage.mode == "s3":
+        return to_host(hosts.base_models(platform))
+    return to_pods([pods(STORAGE_NAMESPACE, naming.storage_account("models"))], hosts.S3_PORT)
