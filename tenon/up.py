@@ -1,0 +1,151 @@
+"""`tenon up`: the whole job path on this machine. All state is below one folder; started again there, it goes on."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from app.contract.directory import PlatformEntry, TenantEntry
+from tenon.base_models import publish_base_models
+from tenon.directory import entries, write_directory
+from tenon.home import Home, write_secret
+from tenon.objectstore import INGEST, PLATFORM, credentials, make_buckets, rights, store_child
+from tenon.output import CommandError, ExitCode, answer_json, say
+from tenon.processes import Child, bare_environment, is_listening, stop, wait_until
+
+SERVICES = ("ingest", "watcher", "dispatcher", "workflows")
+START_SECONDS = 60.0
+CHECK_SECONDS = 0.5
+MOST_RESTARTS = 5
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--home", type=Path, default=Path(".cache/up"), help="folder of all state (default .cache/up)")
+    parser.add_argument("--port", type=int, help="port of the API (default: a free one, kept)")
+    parser.add_argument("--store-url", default=os.environ.get("TENON_STORE_URL"), help="default: SQLite below --home")
+    parser.add_argument("--broker-url", default=os.environ.get("TENON_BROKER_URL", "sql"), help="default: in the store")
+    parser.add_argument("--s3-url", default=os.environ.get("TENON_S3_URL"), help="default: SeaweedFS below --home")
+    parser.add_argument("--workflows", default=os.environ.get("TENON_WORKFLOWS", "local"), help="default: local")
+
+
+def run(options: argparse.Namespace) -> int:
+    home = Home(options.home)
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    with home.alone():
+        directory = entries(options.root)
+        ports = home.ports(api=options.port)
+        children: list[Child] = []
+        try:
+            start_all(options, directory, ports, children)
+            announce(options, directory[0], ports, children)
+            watch(home, children, stopping)
+        finally:
+            home.connection.unlink(missing_ok=True)
+            say("stopping ...")
+            stop(children)
+    return int(ExitCode.OK)
+
+
+def start_all(
+    options: argparse.Namespace,
+    directory: tuple[dict[str, TenantEntry], PlatformEntry],
+    ports: Mapping[str, int],
+    children: list[Child],
+) -> None:
+    """Object store first, then the services; each that listens is waited for."""
+    home = Home(options.home)
+    tenants, platform = directory
+    buckets = {tenant: entry.bucket for tenant, entry in tenants.items()}
+    granted = rights(buckets, platform.models_bucket)
+    keys = credentials(home, granted)
+    if options.s3_url is None:
+        store = store_child(home, ports=ports, granted=granted)
+        children.append(store)
+        store.start()
+        say("starting the object store ...")
+        wait_until(lambda: is_listening(ports["s3"]), child=store, seconds=START_SECONDS)
+    s3_url = _s3_url(options, ports)
+    make_buckets(s3_url, keys[PLATFORM], [*buckets.values(), platform.models_bucket])
+    os.environ.update({**keys[PLATFORM].environment(), "TENON_S3_URL": s3_url})  # this process is the platform
+    publish_base_models(home, platform)
+    write_directory(home, tenants, platform)
+    say("starting the services ...")
+    for name in SERVICES:
+        environment = _environment(options, s3_url, ports)
+        if name == "ingest":
+            environment |= keys[INGEST].environment()
+        child = Child(name, [sys.executable, "-m", "app", name], environment, home.log(name))
+        children.append(child)
+        child.start()
+        port = {"ingest": ports["api"], "watcher": ports["status"]}.get(name)
+        if port is not None:
+            wait_until(_listening(port), child=child, seconds=START_SECONDS)
+
+
+def announce(
+    options: argparse.Namespace, tenants: Mapping[str, TenantEntry], ports: Mapping[str, int], children: list[Child]
+) -> None:
+    """Write connection.json: whoever finds it finds everything ready."""
+    home = Home(options.home)
+    connection = {
+        "api": f"http://127.0.0.1:{ports['api']}",
+        "portal": None,
+        "s3": _s3_url(options, ports),
+        "processes": _processes(children),
+        "keys": home.api_keys(tenants),
+    }
+    write_secret(home.connection, connection)
+    if options.json:
+        answer_json({**connection, "keys": sorted(tenants)})
+    say(f"ready: {connection['api']}  (API keys: {home.connection}; Ctrl-C stops everything)")
+
+
+def watch(home: Home, children: list[Child], stopping: threading.Event) -> None:
+    """Start a child that ended again, a bounded number of times each, until asked to stop."""
+    restarts: dict[str, int] = {}
+    while not stopping.wait(CHECK_SECONDS):
+        for child in children:
+            if child.is_alive:
+                continue
+            restarts[child.name] = restarts.get(child.name, 0) + 1
+            if restarts[child.name] > MOST_RESTARTS:
+                text = f"{child.name}: ended {MOST_RESTARTS + 1} times; the end of {child.log}:\n{child.last_lines()}"
+                raise CommandError(text, ExitCode.UNAVAILABLE)
+            say(f"{child.name}: ended; starting it again")
+            child.start()
+            connection = json.loads(home.connection.read_text())
+            write_secret(home.connection, {**connection, "processes": _processes(children)})
+
+
+def _environment(options: argparse.Namespace, s3_url: str, ports: Mapping[str, int]) -> dict[str, str]:
+    home = Home(options.home)
+    return {
+        **bare_environment(),
+        "TENON_STORE_URL": options.store_url or home.store_url,
+        "TENON_BROKER_URL": options.broker_url,
+        "TENON_DIRECTORY_URL": f"file://{home.directory.resolve()}",
+        "TENON_S3_URL": s3_url,
+        "TENON_WORKFLOWS": options.workflows,
+        "TENON_HOME": str(home.folder.resolve()),
+        "TENON_PORT": str(ports["api"]),
+        "TENON_STATUS_PORT": str(ports["status"]),
+        "TENON_TRACE_FILE": str(home.traces.resolve()),
+    }
+
+
+def _s3_url(options: argparse.Namespace, ports: Mapping[str, int]) -> str:
+    return options.s3_url or f"http://127.0.0.1:{ports['s3']}"
+
+
+def _processes(children: list[Child]) -> dict[str, int]:
+    return {child.name: child.process.pid for child in children if child.process}
+
+
+def _listening(port: int) -> Callable[[], bool]:
+    return lambda: is_listening(port)
