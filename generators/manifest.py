@@ -7,6 +7,7 @@ because cdk8s' own writer loses same-named objects and mis-quotes strings (DESIG
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,24 @@ from constructs import Construct
 
 from generators.naming import PREFIX
 
-__all__ = ["Body", "Construct", "Manifest", "Place", "manifest", "synthesize"]
+__all__ = ["Body", "Construct", "Manifest", "Place", "Wave", "manifest", "synthesize"]
 
 Body = Mapping[str, Any]
 
 _PLACE = f"{PREFIX}/place"  # carries the place through the tree; taken off again by synthesize
 _WAVE = "argocd.argoproj.io/sync-wave"
+
+
+class Wave(IntEnum):
+    """Argo CD sync waves: what isolates stands before what runs, and is pruned after it (prune goes in reverse)."""
+
+    NAMESPACE = -30
+    ACCESS = -20  # quota, accounts, RBAC, queues
+    POLICY = -15
+    CONFIG = -10
+    TEMPLATE = -5
+    SERVICE = 0
+    ROLLOUT = 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ def manifest(scope: Construct, body: Body, *, at: Place) -> None:
     metadata: dict[str, Any] = dict(body["metadata"])
     annotations = {**metadata.get("annotations", {}), _PLACE: f"{at.part} {at.source}"}
     if at.wave is not None:
-        annotations[_WAVE] = str(at.wave)
+        annotations[_WAVE] = str(int(at.wave))
     metadata["annotations"] = annotations
     if at.namespace is not None:
         metadata["namespace"] = at.namespace

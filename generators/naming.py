@@ -11,6 +11,9 @@ MANAGED_BY = {"app.kubernetes.io/managed-by": "tenon"}
 SYSTEM_NAMESPACE = "tenon-system"
 STORAGE_NAMESPACE = "storage"
 MONITORING_NAMESPACE = "monitoring"
+BROKER_NAMESPACE = "kafka"
+STORE_NAMESPACE = "postgres"
+WORKFLOWS_NAMESPACE = "argo"  # of the workflow controller
 ARGOCD_NAMESPACE = "argocd"
 
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
@@ -43,6 +46,9 @@ EXECUTOR, STEP, TRAINER = "executor", "step", "trainer"  # of -train
 MODEL = "model"  # of -serve
 DEPLOYER = "deployer"  # Argo CD's own; no pod may run as it
 
+QUEUE = "default"  # LocalQueue of every -train namespace; Kueue gives it unlabelled jobs too
+COHORT = "tenants"  # Kueue cohort in which idle guarantees are lent
+
 
 def refusal_of(tenant_id: str) -> str | None:
     """Why this is no tenant id, or None."""
@@ -73,6 +79,16 @@ def models_bucket(prefix: str) -> str:
 def storage_account(tenant: str) -> str:
     """Account, Deployment and gateway of a tenant's own entry to the in-cluster object store."""
     return f"s3-{tenant}"
+
+
+def trainer_slot(number: int) -> str:
+    """Account of a tenant's job slot, from 0; isolation `hard` gives each running job its own."""
+    return f"{TRAINER}-{number}"
+
+
+def owners_group(tenant: str) -> str:
+    """Group (of the cluster's identity provider) whose members read and promote."""
+    return f"tenon:{tenant}"
 
 
 def labels(tenant: str) -> dict[str, str]:

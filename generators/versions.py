@@ -1,4 +1,4 @@
-"""Versions and API groups of everything rendered, and the images by digest. One place to read, one place to bump."""
+"""Versions and API groups of everything rendered. One place to read, one place to bump; images are in images.lock."""
 
 KUBERNETES = "1.36"
 POD_SECURITY = "v1.36"

@@ -47,6 +47,11 @@ class GpuFlavor(Wire):
     """One kind of GPU node."""
 
     capacity: int = Field(ge=0, description="GPUs of this kind in the cluster")
+    shared: int = Field(0, ge=0, description="GPUs of the capacity that no tenant is guaranteed and any may borrow")
+    cpus_per_gpu: int = Field(8, ge=1, description="cores of the node for each GPU")
+    host_memory_gib_per_gpu: int = Field(
+        32, ge=1, alias="hostMemoryGiBPerGpu", description="main memory of the node for each GPU"
+    )
     price_per_hour: Decimal = Field(ge=0, description="of one GPU, in prices.currency")
     memory_gib: int = Field(ge=1, alias="memoryGiB", description="of one GPU")
     architecture: Literal["turing", "ampere", "ada", "hopper", "blackwell"] = Field(

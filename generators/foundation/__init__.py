@@ -1,0 +1,1 @@
+"""The ground a tenant stands on: namespaces, accounts, quota, queues, policies, directory, delivery."""

@@ -1,0 +1,89 @@
+"""Quota of both namespaces. GPUs of the training namespace are Kueue's (kueue.py), never a ResourceQuota's too (D4)."""
+
+from typing import Any
+
+from generators import naming
+from generators.inputs.platform import Platform
+from generators.inputs.tenant import Tenant
+from generators.manifest import Construct, Place, Wave, manifest
+
+GPU = "nvidia.com/gpu"
+_CPUS, _MEMORY_GIB = 8, 32  # of a serving namespace beside its GPUs: proxies, CPU models, a canary's start
+
+
+class TrainingQuota(Construct):
+    """ResourceQuota of `<tenant>-train`: numbers of objects, and none of pods, jobs or workflows."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:  # noqa: ARG002
+        super().__init__(scope, construct_id)
+        place = Place("foundation", naming.training_namespace(tenant.id), tenant.key("limits"), Wave.ACCESS)
+        manifest(self, resource_quota(tenant.id, "training", object_limits()), at=place)
+
+
+class ServingQuota(Construct):
+    """ResourceQuota and LimitRange of `<tenant>-serve`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        place = Place("foundation", naming.serving_namespace(tenant.id), tenant.key("serving.gpus"), Wave.ACCESS)
+        manifest(self, resource_quota(tenant.id, "serving", hard_limits(tenant, platform)), at=place)
+        manifest(self, limit_range(tenant.id), at=place)
+
+
+def object_limits() -> dict[str, str]:
+    """Numbers of objects that bound etcd; a JobSet makes one headless Service for its ranks."""
+    return {
+        "count/configmaps": "50",
+        "count/persistentvolumeclaims": "0",
+        "count/secrets": "20",
+        "count/services": "200",
+        "services.loadbalancers": "0",
+        "services.nodeports": "0",
+    }
+
+
+def hard_limits(tenant: Tenant, platform: Platform) -> dict[str, str]:
+    """Upper bounds that Kubernetes itself enforces; an extended resource knows only the `requests.` form.
+
+    A canary whose peak GPUs are above serving.gpus was refused when the inputs were read.
+    """
+    gpus, flavor = tenant.serving.gpus, platform.gpu_flavors[tenant.training.gpus.flavor]
+    cpus = str(_CPUS + gpus * flavor.cpus_per_gpu)
+    memory = f"{_MEMORY_GIB + gpus * flavor.host_memory_gib_per_gpu}Gi"
+    return {
+        **object_limits(),
+        "limits.cpu": cpus,
+        "limits.memory": memory,
+        "pods": "100",
+        "requests.cpu": cpus,
+        "requests.memory": memory,
+        f"requests.{GPU}": str(gpus),
+        "requests.storage": "0",
+    }
+
+
+def resource_quota(tenant: str, name: str, hard: dict[str, str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": name, "labels": naming.labels(tenant)},
+        "spec": {"hard": hard},
+    }
+
+
+def limit_range(tenant: str) -> dict[str, Any]:
+    """Defaults of containers that name no resources. No `max` for GPUs: it would become every container's default."""
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": "serving", "labels": naming.labels(tenant)},
+        "spec": {
+            "limits": [
+                {
+                    "type": "Container",
+                    "default": {"cpu": "1", "memory": "2Gi"},
+                    "defaultRequest": {"cpu": "250m", "memory": "512Mi"},
+                }
+            ]
+        },
+    }
