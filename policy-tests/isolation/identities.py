@@ -1,0 +1,67 @@
+"""Who takes part in a flow: a pod, an entity, or an address outside with the names that were learned for it."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+
+from isolation.labels import Label, Labels, reserved
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, eq=False)
+class Identity:
+    """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced."""
+
+    name: str
+    labels: Labels
+    is_endpoint: bool = False
+    address: Address | None = None
+    names: frozenset[str] = frozenset()
+
+    @property
+    def is_node(self) -> bool:
+        """The node itself, hence every hostNetwork pod on it."""
+        return self.labels.value("reserved", "host") is not None
+
+    @property
+    def is_starting(self) -> bool:
+        """An endpoint whose labels are not known yet; always under default deny."""
+        return self.labels.value("reserved", "init") is not None
+
+
+ENTITY_LABELS = {
+    "host": ("host",),
+    "remote-node": ("remote-node",),
+    "kube-apiserver": ("kube-apiserver", "remote-node"),
+    "health": ("health",),
+    "init": ("init",),
+    "ingress": ("ingress",),
+    "unmanaged": ("unmanaged",),
+    "world": ("world",),
+}
+_ENDPOINTS = frozenset({"health", "init", "ingress"})
+
+
+def entity(name: str) -> Identity:
+    """A reserved identity. KeyError for a name that is none."""
+    return Identity(name, reserved(*ENTITY_LABELS[name]), is_endpoint=name in _ENDPOINTS)
+
+
+def outside(
+    name: str,
+    *,
+    address: Address | None = None,
+    names: frozenset[str] = frozenset(),
+    is_api_server: bool = False,
+    dual_stack: bool = False,
+) -> Identity:
+    """An address that is neither pod nor node. In dual stack the world label is split by family."""
+    family = 4 if address is None else address.version
+    labels = {Label("reserved", f"world-ipv{family}" if dual_stack else "world")}
+    if is_api_server:
+        labels.add(Label("reserved", "kube-apiserver"))
+    return Identity(name, Labels(frozenset(labels)), address=address, names=names)
+
+
+def pod(name: str, labels: Labels) -> Identity:
+    return Identity(name, labels, is_endpoint=True)

@@ -1,0 +1,112 @@
+"""A rendered tree: documents, where they came from, and copies of the tree with one object changed."""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from isolation.reading import DocumentPath, read_documents
+from isolation.refusals import Refused
+
+MAX_FILE_BYTES = 1 << 20
+MAX_FILES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One object. `lines` gives the line (from 1) of a path inside it; a changed copy keeps the lines it came from."""
+
+    file: str
+    body: dict[str, Any]
+    lines: dict[DocumentPath, int]
+
+    @property
+    def kind(self) -> str:
+        return str(self.body.get("kind", ""))
+
+    @property
+    def name(self) -> str:
+        return str(self._metadata.get("name", ""))
+
+    @property
+    def namespace(self) -> str | None:
+        """None for an object of the whole cluster."""
+        namespace = self._metadata.get("namespace")
+        return None if namespace is None else str(namespace)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {str(key): str(value) for key, value in (self._metadata.get("labels") or {}).items()}
+
+    @property
+    def _metadata(self) -> dict[str, Any]:
+        metadata = self.body.get("metadata")
+        return metadata if isinstance(metadata, dict) else {}
+
+    def line(self, path: DocumentPath) -> int:
+        """Line of the path, or of its nearest ancestor that has one."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """All documents below one folder, sorted by file."""
+
+    documents: tuple[Document, ...]
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Document]]:
+        found: dict[str, list[Document]] = {}
+        for document in self.documents:
+            found.setdefault(document.kind, []).append(document)
+        return found
+
+    def of_kind(self, *kinds: str) -> Iterator[Document]:
+        for kind in kinds:
+            yield from self.by_kind.get(kind, ())
+
+    def one(self, kind: str, namespace: str | None, name: str) -> Document:
+        """The one such object; LookupError when there is none or there are two."""
+        found = [d for d in self.by_kind.get(kind, ()) if d.namespace == namespace and d.name == name]
+        if len(found) != 1:
+            raise LookupError(f"{kind} {namespace or ''}/{name}: {len(found)} in the tree, exactly one is expected")
+        return found[0]
+
+    def without(self, gone: Document) -> "Tree":
+        """The tree as it would be if this object were not rendered."""
+        return Tree(tuple(document for document in self.documents if document is not gone))
+
+    def changed(self, document: Document, change: Callable[[dict[str, Any]], None]) -> "Tree":
+        """The tree with `change` made to a copy of one object's body."""
+        body = copy.deepcopy(document.body)
+        change(body)
+        made = replace(document, body=body)
+        return Tree(tuple(made if other is document else other for other in self.documents))
+
+
+def read_tree(folder: Path) -> Tree:
+    """Every `.yaml` file below the folder. Raises Refused for what cannot be read for certain."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json"})
+    if not files:
+        raise Refused(where=str(folder), at="", why="holds no rendered file; run `tenon render` first")
+    if len(files) > MAX_FILES:
+        raise Refused(where=str(folder), at="", why=f"{len(files)} files are more than {MAX_FILES}; prove a part")
+    return Tree(tuple(document for path in files for document in _documents(path, folder)))
+
+
+def _documents(path: Path, folder: Path) -> Iterator[Document]:
+    name = path.relative_to(folder.parent).as_posix()
+    if path.is_symlink():
+        raise Refused(where=name, at="", why="is a symbolic link; a rendered tree holds files only")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(where=name, at="", why=f"is no UTF-8 text ({error.reason})") from error
+    for body, lines in read_documents(text, where=name):
+        yield Document(name, body, lines)
