@@ -1,8 +1,12 @@
 """The tables and the way in: one engine per process, short transactions, faults with a remedy."""
 
+import fcntl
+import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -145,6 +149,10 @@ def open_store(url: str) -> Engine:
         raise StoreUnavailable(f"TENON_STORE_URL: {url!r} is no URL; give sqlite:////absolute/path") from error
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise StoreUnavailable(f"TENON_STORE_URL: {parsed!r} is not served by this version; give sqlite:////file")
+    try:
+        _use_write_ahead_log(Path(parsed.database))
+    except (OSError, sqlite3.Error) as error:
+        raise StoreUnavailable(f"store {parsed!r}: {error}; {_REMEDY}") from error
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -171,6 +179,18 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 _WRITES = "tenon_writes"
+_REMEDY = "make the folder, free space on the disk, make the file writable, or end the process that holds it"
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    """Turn the mode on for good, one process at a time: SQLite waits for no lock while it changes the mode."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    finally:
+        os.close(folder)
 
 
 @contextmanager
@@ -181,8 +201,7 @@ def _mended(engine: Engine) -> Iterator[None]:
     except (DatabaseError, InterfaceError) as error:
         if not _is_outage(error):
             raise
-        remedy = "free space on the disk, make the file writable, or end the process that holds it"
-        raise StoreUnavailable(f"store {engine.url!r}: {error.orig}; {remedy}") from error
+        raise StoreUnavailable(f"store {engine.url!r}: {error.orig}; {_REMEDY}") from error
 
 
 def _is_outage(error: DatabaseError | InterfaceError) -> bool:
@@ -192,7 +211,7 @@ def _is_outage(error: DatabaseError | InterfaceError) -> bool:
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says so, see _begin_sqlite
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 
