@@ -120,8 +120,8 @@ class Promoter:
 
 def with_versions(text: str, versions: Sequence[ModelVersion]) -> str:
     """The record's text with another `versions` block; the head that people write, comments included, is kept."""
-    head = re.sub(r"(?ms)^versions:.*?(?=^\S|\Z)", "", text).rstrip("\n")
-    lines = [head, "versions:"]
+    head = re.sub(r"(?ms)^versions:.*?(?=^[^\s-]|\Z)", "", text).rstrip("\n")
+    lines = [head, "versions:" if versions else "versions: []"]
     for version in versions:
         fields = version.model_dump(mode="json", by_alias=True)
         for index, (key, value) in enumerate(fields.items()):
