@@ -1,0 +1,1 @@
+"""The ingest API over HTTP: the border parses, the use case decides, the adapters act."""

@@ -1,0 +1,1 @@
+"""Who calls: credentials of the tenant directory, each leading to exactly one tenant."""

@@ -1,0 +1,19 @@
+"""Entry of serverless platforms: the ingest API, made at the first request so that a cold import stays cheap."""
+
+import functools
+import os
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app import wiring
+from app.settings import Settings
+
+
+@functools.cache
+def _ingest() -> ASGIApp:
+    return wiring.ingest(Settings.from_environment(os.environ))
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application. Raises SettingsError at the first request when a variable is missing."""
+    await _ingest()(scope, receive, send)
