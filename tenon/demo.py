@@ -5,7 +5,6 @@ Interrupted, it goes on where it was when it is run again; finished, the next ru
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -19,11 +18,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tenon.output import CommandError, ExitCode, answer_json, answer_table, console, say
 from tenon.processes import Child, bare_environment, stop, wait_until
+from tenon.scratch import MODEL, TENANT, add_tenant, clone_repository, finish, git, prepared_home
 
-TENANT, MODEL, BASE = "demo", "support", "smollm2-135m"
 KEY = "tenon-demo-1"  # one Idempotency-Key for both requests: one job
-MARK = ".tenon-demo"  # says that a folder is the demo's own and may be removed
-FINISHED = "finished"
 READY_SECONDS = 180.0
 JOB_SECONDS = 1200.0
 POLL_SECONDS = 0.5
@@ -46,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         follow(connection, job)
         promotion = promote(home, clone, job)
     after = proof(clone)
-    (home / FINISHED).touch()
+    finish(home)
     summary = summarize(home, job=job, promotion=promotion, proofs=(before, after))
     summary["seconds"] = round(time.monotonic() - started)
     if options.json:
@@ -54,41 +51,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         answer_table("Tenon demo", ("", ""), summary.items())
     return int(ExitCode.OK)
-
-
-def prepared_home(home: Path) -> Path:
-    """The scratch folder: kept when an interrupted run left it, new otherwise.
-
-    Raises CommandError when it is a folder of somebody else's.
-    """
-    if (home / FINISHED).exists() and (home / MARK).exists():
-        shutil.rmtree(home)
-    if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
-        raise CommandError(f"{home}: is not empty and not of this command; give an empty --home")
-    home.mkdir(parents=True, exist_ok=True)
-    if (home / MARK).exists():
-        say(f"going on with the run that was interrupted ({home}; remove it to start over)")
-    (home / MARK).touch()
-    return home
-
-
-def clone_repository(root: Path, clone: Path) -> None:
-    """A scratch clone of this repository: what is committed is what counts."""
-    if (clone / ".git").exists() and _succeeds("git", "-C", str(clone), "rev-parse", "--verify", "HEAD"):
-        return
-    shutil.rmtree(clone, ignore_errors=True)
-    say("cloning this repository ...")
-    _run("git", "clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(clone))
-
-
-def add_tenant(clone: Path) -> None:
-    """Tenant and model record from `tenon new`, rendered and committed."""
-    if not (clone / "tenants" / f"{TENANT}.yaml").exists():
-        _tenon("new", TENANT, "--model", MODEL, "--base", BASE, "--root", str(clone))
-    _tenon("render", "--root", str(clone))
-    _git(clone, "add", "--all", "tenants", "rendered")
-    if _output("git", "-C", str(clone), "status", "--porcelain", "--", "tenants", "rendered").strip():
-        _git(clone, "commit", "--quiet", "--message", f"Add tenant {TENANT}")
 
 
 def proof(clone: Path) -> dict[str, Any]:
@@ -184,26 +146,15 @@ def follow(connection: dict[str, Any], job: str) -> None:
 
 def promote(home: Path, clone: Path, job: str) -> dict[str, Any]:
     """`tenon promote`, and what the commit changed."""
-    command = [
-        sys.executable,
-        "-m",
-        "tenon",
-        "promote",
-        job,
-        "--home",
-        str(home / "up"),
-        "--root",
-        str(clone),
-        "--json",
-    ]
-    promotion: dict[str, Any] = json.loads(_output(*command))
-    changes = _output("git", "-C", str(clone), "show", "--format=", "--name-status", "--no-renames", "HEAD")
+    said = tenon("promote", job, "--home", str(home / "up"), "--root", str(clone), "--json")
+    promotion: dict[str, Any] = json.loads(said)
+    changes = git(clone, "show", "--format=", "--name-status", "--no-renames", "HEAD")
     promotion["changes"] = changes.strip().splitlines()
     say("\nthe promotion commit changed:")
     say("\n".join(f"  {line}" for line in promotion["changes"]))
     paths = [line.split("\t")[1] for line in promotion["changes"]]
     rollout = [path for path in paths if "_rollout_" in path]
-    say(_output("git", "-C", str(clone), "show", "--format=", "--unified=1", "HEAD", "--", *rollout))
+    say(git(clone, "show", "--format=", "--unified=1", "HEAD", "--", *rollout))
     return promotion
 
 
@@ -247,28 +198,3 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
     )
     return Progress(*columns, console=console(stderr=True))
-
-
-def _tenon(*words: str) -> None:
-    _run(sys.executable, "-m", "tenon", *words)
-
-
-def _git(clone: Path, *words: str) -> None:
-    from app.git.plain import AUTHOR
-
-    _run("git", "-C", str(clone), *AUTHOR, *words)
-
-
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def _run(*command: str) -> None:
-    _output(*command)
-
-
-def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CommandError((done.stderr or done.stdout).strip(), ExitCode(min(max(done.returncode, 1), 3)))
-    return done.stdout
