@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from tenon.output import CommandError, ExitCode, answer_json, answer_table, console, say
 from tenon.processes import Child, bare_environment, stop, wait_until
-from tenon.scratch import MODEL, TENANT, add_tenant, clone_repository, finish, git, prepared_home
+from tenon.scratch import MODEL, TENANT, add_tenant, clone_repository, finish, git, prepared_home, tenon
 
 KEY = "tenon-demo-1"  # one Idempotency-Key for both requests: one job
 READY_SECONDS = 180.0
