@@ -2,7 +2,7 @@
 
 A pod's author cannot choose its namespace, its service account or the labels of its Namespace; every other label he
 can. So selectors are made here alone and take namespaces and accounts, never labels (DESIGN D11). Empty sections are
-left out: Cilium reads `egress: []` as "no rule" and refuses or opens (research/cilium.md 1.4).
+left out: Cilium reads `egress: []` as "no rule" and refuses or opens.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,6 @@ from generators.versions import CILIUM, NETWORKING
 NAMESPACE = "k8s:io.kubernetes.pod.namespace"
 ACCOUNT = "k8s:io.cilium.k8s.policy.serviceaccount"
 PLANE = f"k8s:io.cilium.k8s.namespace.labels.{PLANE_LABEL}"
-
-WAVE = -15  # after namespaces and quota, before anything that runs pods
 
 # Ranges that no host name of a tenant may lead to, unless platform.yaml names the address.
 PRIVATE_RANGES = (

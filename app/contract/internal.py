@@ -15,3 +15,4 @@ MODEL_PORT = 8000
 JOB_PARAMETER = "job"
 ATTEMPT_PARAMETER = "attempt"
 TRACEPARENT_PARAMETER = "traceparent"
+SLOT_PARAMETER = "slot"  # of tenants with isolation `hard`: number of a slot no running job of the tenant holds

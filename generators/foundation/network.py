@@ -7,7 +7,7 @@ from app.contract.internal import METRICS_PORT, MODEL_PORT, STATUS_PORT
 from generators import hosts, naming, policies
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
-from generators.manifest import Body, Construct, Place, manifest
+from generators.manifest import Body, Construct, Place, Wave, manifest
 from generators.naming import EXECUTOR, MODEL, MONITORING_NAMESPACE, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
 from generators.policies import from_entity, from_pods, pods, policy, resolve, subject, to_entity, to_host, to_pods
 
@@ -26,7 +26,7 @@ class TenantNetwork(Construct):
         }
         for namespace, made in namespaces.items():
             for body, key in made:
-                place = Place("foundation", namespace, tenant.key(key), policies.WAVE)
+                place = Place("foundation", namespace, tenant.key(key), Wave.POLICY)
                 manifest(self, body, at=place)
 
 

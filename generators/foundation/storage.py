@@ -1,0 +1,126 @@
+"""A tenant's own entry to the object store of the cluster, and the keys its pods hold for it.
+
+One gateway per tenant: behind a shared one every bucket has the same address and the Host header is free, so that DNS
+would be the only lock. On AWS buckets and roles are made outside the cluster; then only
+names are rendered, in the policies and in the environment of pods.
+"""
+
+from typing import Any
+
+from generators import hosts, naming, restricted
+from generators.foundation.network import trainer_accounts
+from generators.inputs.platform import Platform
+from generators.inputs.tenant import Tenant
+from generators.manifest import Body, Construct, Place, Wave, manifest
+from generators.naming import MODEL, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
+from generators.policies import from_pods, pods, policy, resolve, subject, to_pods
+from generators.versions import EXTERNAL_SECRETS
+
+FILER_PORTS = (8888, 18888)  # HTTP, and gRPC 10,000 above it
+BUCKET_KEYS = "bucket"  # Secret of each tenant namespace: accessKey, secretKey
+SECRET_STORE = "tenon"  # noqa: S105 - name of the ClusterSecretStore that the platform brings
+
+
+class TenantStorage(Construct):
+    """The gateway `s3-<tenant>` in the storage namespace, its policy, and the bucket's keys where pods need them."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        if platform.storage.mode == "s3":
+            return
+        labels, source = naming.labels(tenant.id), tenant.key("")
+        bucket = naming.bucket(platform.storage.bucket_prefix, tenant.id)
+        for body, wave in gateway(tenant.id, bucket=bucket, labels=labels, platform=platform):
+            manifest(self, body, at=Place("foundation", STORAGE_NAMESPACE, source, wave))
+        reach = gateway_policy(tenant, platform)
+        manifest(self, reach, at=Place("foundation", STORAGE_NAMESPACE, source, Wave.POLICY))
+        keys = external_secret(
+            BUCKET_KEYS, f"tenants/{tenant.id}/bucket", keys=("accessKey", "secretKey"), labels=labels
+        )
+        for namespace in (naming.training_namespace(tenant.id), naming.serving_namespace(tenant.id)):
+            manifest(self, keys, at=Place("foundation", namespace, source, Wave.CONFIG))
+
+
+def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platform) -> list[tuple[Body, Wave]]:
+    """One S3 gateway: account, identities, Service named after the bucket, Deployment. `models` is an owner too."""
+    name = naming.storage_account(owner)
+    selector = {"app.kubernetes.io/name": name}
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": bucket, "labels": labels},
+        "spec": {"selector": selector, "ports": [{"name": "s3", "port": hosts.S3_PORT, "protocol": "TCP"}]},
+    }
+    path = f"tenants/{owner}/gateway" if owner != "models" else "platform/models/gateway"
+    return [
+        ({**account, "automountServiceAccountToken": False}, Wave.ACCESS),
+        (external_secret(name, path, keys=("s3.json",), labels=labels), Wave.CONFIG),
+        (service, Wave.SERVICE),
+        (_deployment(name, selector=selector, labels=labels, image=platform.image("seaweedfs")), Wave.SERVICE),
+    ]
+
+
+def gateway_policy(tenant: Tenant, platform: Platform) -> Body:
+    """Who may ask the tenant's gateway: its own data accounts, ingest (uploads) and the promoter (reports)."""
+    name = naming.storage_account(tenant.id)
+    callers = [
+        pods(naming.training_namespace(tenant.id), STEP, *trainer_accounts(tenant)),
+        pods(naming.serving_namespace(tenant.id), MODEL),
+        pods(SYSTEM_NAMESPACE, "ingest", "promoter"),
+    ]
+    ingress = [from_pods(callers, hosts.S3_PORT)]
+    return policy(
+        name, of=subject(name), labels=naming.labels(tenant.id), ingress=ingress, egress=gateway_egress(platform)
+    )
+
+
+def gateway_egress(platform: Platform) -> list[Body]:
+    """What a gateway itself needs: the filer behind it, by name."""
+    return [to_pods([pods(STORAGE_NAMESPACE, "filer")], *FILER_PORTS), resolve(platform, [hosts.FILER])]
+
+
+def external_secret(name: str, path: str, *, keys: tuple[str, ...], labels: dict[str, str]) -> Body:
+    """A Secret that the External Secrets operator fills; none stands in Git (DESIGN D9)."""
+    return {
+        "apiVersion": EXTERNAL_SECRETS,
+        "kind": "ExternalSecret",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "refreshInterval": "1h",
+            "secretStoreRef": {"kind": "ClusterSecretStore", "name": SECRET_STORE},
+            "target": {"name": name},
+            "data": [{"secretKey": key, "remoteRef": {"key": path, "property": key}} for key in keys],
+        },
+    }
+
+
+def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], image: str) -> dict[str, Any]:
+    temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
+    filer = f"{hosts.FILER}:{FILER_PORTS[0]}"
+    container = {
+        "name": "s3",
+        "image": image,
+        "command": ["weed", "s3", f"-filer={filer}", f"-port={hosts.S3_PORT}", "-config=/etc/s3/s3.json"],
+        "ports": [{"name": "s3", "containerPort": hosts.S3_PORT}],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": hosts.S3_PORT}},
+        "resources": restricted.resources("1", "1Gi"),
+        "securityContext": restricted.CONTAINER_SECURITY,
+        "volumeMounts": [{"name": "identities", "mountPath": "/etc/s3", "readOnly": True}, mount],
+    }
+    pod = {
+        "serviceAccountName": name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "dnsConfig": restricted.DNS_CONFIG,
+        "securityContext": restricted.POD_SECURITY,
+        "containers": [container],
+        "volumes": [{"name": "identities", "secret": {"secretName": name}}, temporary],
+    }
+    template = {"metadata": {"labels": {**labels, **selector}}, "spec": pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
+    }
