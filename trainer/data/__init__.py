@@ -1,0 +1,1 @@
+"""Rows in: formats, filters, duplicates, masks, packing. No torch."""

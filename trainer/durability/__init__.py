@@ -1,0 +1,1 @@
+"""What makes a training survive being killed: checkpoints, interruption, guard."""

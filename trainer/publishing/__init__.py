@@ -1,0 +1,1 @@
+"""What a model version carries beside its adapter."""
