@@ -56,6 +56,8 @@ def received(headers: Mapping[str, str], value: bytes) -> Received:
         raise PoisonError(f"value: not a job envelope of version 1 (at {fields})") from error
     _expect(headers, "ce_id", envelope.id)
     _expect(headers, "ce_partitionkey", envelope.tenant)
+    if (envelope.training.job, envelope.training.tenant) != (envelope.id, envelope.tenant):
+        raise PoisonError("value: training is of another job or tenant than its envelope")
     return Received(envelope, headers.get("traceparent"))
 
 

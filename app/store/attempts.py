@@ -11,6 +11,8 @@ from app.jobs.state import Move
 from app.store.jobs import Job, advance, change, job_of, now, record
 from app.store.tables import attempts, jobs, reading, writing
 
+_ENDINGS = {Move.SUCCEED: "succeeded", Move.FAIL: "failed"}
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -53,10 +55,21 @@ class Attempts:
             rows = connection.execute(query.where(attempts.c.finished_at.is_(None)).group_by(jobs.c.tenant))
             return {row.tenant: row.attempts for row in rows}
 
-    def begin(self, job: str) -> bool:
-        """Give a waiting job its next attempt. False: it no longer waits."""
+    def served_last(self) -> str | None:
+        """Whose attempt began last."""
+        query = select(jobs.c.tenant).join(attempts, attempts.c.job == jobs.c.id)
+        newest = query.order_by(attempts.c.created_at.desc(), attempts.c.job.desc()).limit(1)
+        with reading(self.engine) as connection:
+            return connection.execute(newest).scalar()
+
+    def begin(self, job: str, *, cap: int) -> bool:
+        """Give a waiting job its next attempt. False: it no longer waits, or its tenant has `cap` live attempts."""
+        live = select(func.count()).select_from(attempts).join(jobs, attempts.c.job == jobs.c.id)
         with writing(self.engine) as connection:
             row = connection.execute(select(jobs).where(jobs.c.id == job)).one()
+            of_tenant = live.where(attempts.c.finished_at.is_(None), jobs.c.tenant == row.tenant)
+            if connection.execute(of_tenant).scalar_one() >= cap:
+                return False
             number = row.attempt + 1
             guard = and_(jobs.c.state == JobState.QUEUED, jobs.c.attempt == 0)
             if not change(connection, row, guard=guard, values={"attempt": number}):
@@ -102,7 +115,9 @@ class Attempts:
             if row is None or JobState(row.state).is_final:
                 return False
             change(connection, row, guard=jobs.c.state == row.state, values={"numbers": {**row.numbers, **numbers}})
-            record(connection, job, "progress", kind="metrics", data=data)
+            percent = data.get("progressPercentage")
+            text = "progress" if percent is None else f"{percent:.0f} % of attempt {number}"
+            record(connection, job, text, kind="metrics", data=data)
             return True
 
     def finish(self, attempt: Attempt, move: Move, *, error: str | None = None) -> bool:
@@ -112,8 +127,8 @@ class Attempts:
             row = connection.execute(select(jobs).where(jobs.c.id == attempt.job.id)).one()
             if not advance(connection, row, move, values={"finished_at": now(), "error": error}):
                 return False
-            text = f"attempt {attempt.number}: {error}" if error else f"attempt {attempt.number} {move}ed"
-            record(connection, row.id, text, level="error" if error else "info")
+            ended = f"attempt {attempt.number} {_ENDINGS[move]}"
+            record(connection, row.id, f"{ended}: {error}" if error else ended, level="error" if error else "info")
             return True
 
     def _attempts(self, condition: Any) -> list[Attempt]:

@@ -1,0 +1,96 @@
+"""`python -m app ingest|dispatcher|watcher|workflows`: one process each, set up by the environment alone.
+
+Exit codes: 0 stopped by a signal, 2 bad settings or tenant directory, 3 a component is missing or dead.
+"""
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from app import wiring
+from app.directory import DirectoryError
+from app.process import log_lines, repeat, stop_signal
+from app.settings import Settings, SettingsError
+from app.store.tables import StoreUnavailable
+
+LOOPBACK = "127.0.0.1"
+
+
+def ingest(settings: Settings) -> None:
+    _server(wiring.ingest(settings), settings.port).run()  # uvicorn has signal handlers of its own
+
+
+def dispatcher(settings: Settings) -> None:
+    made, stop = wiring.dispatcher(settings), stop_signal()
+    repeat(made.round, until=stop)
+
+
+def watcher(settings: Settings) -> None:
+    made, stop = wiring.watcher(settings), stop_signal()
+    server = _server(made.reporting, settings.status_port)
+    reports = threading.Thread(target=_serve, args=(server, stop), name="reports")
+    reports.start()
+    try:
+        repeat(made.watcher.round, until=stop)
+    finally:
+        server.should_exit = True
+        reports.join()
+    if not server.started:
+        raise SettingsError(f"TENON_STATUS_PORT: {settings.status_port} cannot be served; is it in use?")
+
+
+def workflows(settings: Settings) -> None:
+    made, stop = wiring.workflows(settings), stop_signal()
+    try:
+        repeat(made.round, until=stop)
+    finally:
+        made.shut_down()
+
+
+PROCESSES: dict[str, Callable[[Settings], None]] = {
+    "ingest": ingest,
+    "dispatcher": dispatcher,
+    "watcher": watcher,
+    "workflows": workflows,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one process until it is told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
+    parser.add_argument("process", choices=sorted(PROCESSES))
+    name = parser.parse_args(arguments).process
+    log_lines(name)
+    try:
+        PROCESSES[name](Settings.from_environment(os.environ))
+    except (SettingsError, DirectoryError) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 2
+    except StoreUnavailable as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 3
+    return 0
+
+
+def _server(application: ASGIApp, port: int) -> uvicorn.Server:
+    config = uvicorn.Config(application, host=LOOPBACK, port=port, log_config=None, access_log=False, lifespan="off")
+    return uvicorn.Server(config)
+
+
+def _serve(server: uvicorn.Server, stop: threading.Event) -> None:
+    """Serve until told to stop; a port that cannot be had stops the whole process."""
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's way to say that the port is taken; its log line tells which
+        pass
+    finally:
+        stop.set()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

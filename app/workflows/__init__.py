@@ -1,0 +1,1 @@
+"""Where attempts run: one Workflow per attempt, under a name that can be made only once."""
