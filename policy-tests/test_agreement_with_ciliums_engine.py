@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from isolation.worlds import answers
 
 CASES = Path(__file__).parent / "cases"

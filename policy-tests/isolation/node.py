@@ -51,6 +51,11 @@ class Node:
         """Null or empty."""
         return self.value is None or self.value in ([], {})
 
+    @property
+    def shown(self) -> str:
+        """`spec.egress[1].toPorts[0]`."""
+        return dotted(self.path)
+
     def refused(self, why: str) -> Refused:
         where = f"{self.document.file}:{self.document.line(self.path)}"
         return Refused(where=where, at=dotted(self.path), why=why)

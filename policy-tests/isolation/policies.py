@@ -3,7 +3,7 @@
 Source: Cilium 1.20, pkg/policy/api, pkg/policy/utils/parserules.go; NetworkPolicy only as a default deny.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from isolation.acceptance import rejections
@@ -155,7 +155,7 @@ class _Frame:
     def _peers(self, fields: dict[str, Node]) -> tuple[Peer, ...] | None:
         """None when no L3 term is left, which means everyone. Null counts as absent; so do an empty list of names or
         groups and every service, because nothing resolves them (seen in the engine)."""
-        readers = {
+        readers: dict[str, Callable[[Node], Peer]] = {
             "Endpoints": lambda item: Endpoints(peer_selector(item, self.scope)),
             "Entities": lambda item: entity_peer(item, self.scope.cluster or ""),
             "CIDR": cidr_peer,

@@ -16,11 +16,15 @@ MAX_FILES = 200_000
 
 @dataclass(frozen=True, eq=False)
 class Document:
-    """One object. `lines` gives the line (from 1) of a path inside it; a changed copy keeps the lines it came from."""
+    """One object. `lines` gives the line (from 1) of a path inside it; a changed copy keeps the lines it came from.
+
+    place: the file's path from the tree's root, as parts.
+    """
 
     file: str
     body: dict[str, Any]
     lines: dict[DocumentPath, int]
+    place: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -99,7 +103,7 @@ def read_tree(folder: Path) -> Tree:
 
 
 def _documents(path: Path, folder: Path) -> Iterator[Document]:
-    name = path.relative_to(folder.parent).as_posix()
+    name = path.as_posix()
     if path.is_symlink():
         raise Refused(where=name, at="", why="is a symbolic link; a rendered tree holds files only")
     if path.stat().st_size > MAX_FILE_BYTES:
@@ -109,4 +113,4 @@ def _documents(path: Path, folder: Path) -> Iterator[Document]:
     except UnicodeDecodeError as error:
         raise Refused(where=name, at="", why=f"is no UTF-8 text ({error.reason})") from error
     for body, lines in read_documents(text, where=name):
-        yield Document(name, body, lines)
+        yield Document(name, body, lines, path.relative_to(folder).parts)

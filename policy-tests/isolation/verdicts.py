@@ -50,8 +50,11 @@ class Side:
         return tuple(rule for rule in self.rules if selects(rule, peer))
 
     def verdict(self, peer: Identity, port: Port) -> SideVerdict:
+        return self.decide(self.selecting(peer), peer, port)
+
+    def decide(self, selecting: Iterable[Rule], peer: Identity, port: Port) -> SideVerdict:
         """Deny beats proxy beats allow, whatever the width of the port; a direction that no rule enforces is open."""
-        matching = [rule for rule in self.selecting(peer) if rule.covers(port)]
+        matching = [rule for rule in selecting if rule.covers(port)]
         if denies := [rule for rule in matching if rule.is_deny]:
             return SideVerdict(is_allowed=False, is_enforced=True, by=tuple(denies))
         if redirects := [rule for rule in matching if rule.redirects]:
@@ -61,17 +64,34 @@ class Side:
         is_open = not self.denies_by_default or (self.admits_node and peer.is_node)
         return SideVerdict(is_allowed=is_open, is_enforced=self.is_enforced)
 
-    def dns(self, server: Identity, port: Port, name: str) -> tuple[Dns, tuple[Rule, ...]]:
-        """What the DNS proxy does. All allows of exactly this port that select the server are one filter: a name
-        passes if one of them lists it or lists nothing. Ranges and rules without ports are no part of it."""
+    def name_filter(self, server: Identity, port: Port) -> "NameFilter":
+        """What stands between the endpoint and this server. All allows of exactly this port that select the server
+        are one filter; ranges and rules without ports are no part of it."""
         reached = self.verdict(server, port)
         if not reached.is_allowed:
-            return Dns.DROPPED, reached.by
+            return NameFilter(Dns.DROPPED, reached.by)
         if "dns" not in reached.l7:
-            return Dns.UNFILTERED, reached.by
-        same = [rule for rule in self.selecting(server) if not rule.is_deny and _is_exactly(rule, port)]
-        passing = [rule for rule in same if rule.dns is None or any(entry.matches(name) for entry in rule.dns)]
-        return (Dns.ANSWERED, tuple(passing)) if passing else (Dns.REFUSED, tuple(same))
+            return NameFilter(Dns.UNFILTERED, reached.by)
+        same = (rule for rule in self.selecting(server) if not rule.is_deny and _is_exactly(rule, port))
+        return NameFilter(None, tuple(same))
+
+
+@dataclass(frozen=True)
+class NameFilter:
+    """The DNS proxy's rules on one path; `outcome` when it does not depend on the name."""
+
+    outcome: Dns | None
+    rules: tuple[Rule, ...]
+
+    def query(self, name: str) -> Dns:
+        """A name passes if one of the rules lists it or lists nothing."""
+        if self.outcome is not None:
+            return self.outcome
+        return Dns.ANSWERED if self.passing(name) else Dns.REFUSED
+
+    def passing(self, name: str) -> tuple[Rule, ...]:
+        """The rules that let the name pass."""
+        return tuple(r for r in self.rules if r.dns is None or any(entry.matches(name) for entry in r.dns))
 
 
 @dataclass(frozen=True)

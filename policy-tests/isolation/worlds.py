@@ -53,7 +53,8 @@ class World:
         answer: dict[str, Any] = {name: _described(side) for name, side in asked.items()}
         answer["verdict"] = "allow" if all(side.is_allowed for side in asked.values()) else "deny"
         if "query" in flow:
-            answer["dns"] = str(self.policies.side(source, EGRESS).dns(destination, port, flow["query"])[0])
+            names = self.policies.side(source, EGRESS).name_filter(destination, port)
+            answer["dns"] = str(names.query(flow["query"]))
         return {"id": flow.get("id"), **answer}
 
     def _identity(self, peer: str | Mapping[str, Any]) -> Identity:
@@ -80,7 +81,7 @@ def answers(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
                     yield {"type": "world", "id": document.get("id"), "accepted": list(made.accepted)}
                     continue
             if isinstance(world, Refused):
-                raise world  # noqa: TRY301 - the flow shares its world's answer
+                raise world
             yield world.answer(document)
         except Refused as refused:
             if is_world:

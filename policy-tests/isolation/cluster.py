@@ -1,0 +1,175 @@
+"""What the rendered tree would make of a cluster: its rules, its classes of pods, everyone else, the ports to ask."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from ipaddress import ip_address
+
+from isolation.buckets import bucket_host
+from isolation.classes import CLUSTER, Classes, PodClass, Role, classes_of
+from isolation.entities import Cidr, Endpoints, Fqdn
+from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
+from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy
+from isolation.ports import LAST_PORT, PROTOCOLS, Port
+from isolation.profile import Profile, read_profile
+from isolation.tree import Tree
+from isolation.verdicts import PolicyWorld, Side
+
+# Addresses at which clouds hand out a machine's credentials (AWS, EKS, ECS, Alibaba, Azure; both families).
+METADATA = (
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.170.23",
+    "100.100.100.200",
+    "168.63.129.16",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+)
+_ANYWHERE = ("203.0.113.7", "2001:db8::7")  # documentation ranges; no rule of ours may name them
+_ICMP_ECHO = (Port(8, "ICMP"), Port(128, "ICMPv6"))
+
+
+@dataclass(frozen=True, eq=False)
+class Outsider:
+    """An identity that is no pod: an entity, an address, or the addresses that one name leads to."""
+
+    role: Role
+    identity: Identity
+
+    def __str__(self) -> str:
+        return self.identity.name
+
+
+Party = PodClass | Outsider
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """Everything that invariants ask about."""
+
+    tree: Tree
+    profile: Profile
+    parsed: tuple[Parsed, ...]
+    world: PolicyWorld
+    classes: Classes
+    ports: tuple[Port, ...]
+    outsiders: tuple[Outsider, ...]
+
+    @cached_property
+    def rules(self) -> tuple[Rule, ...]:
+        return tuple(self.world.rules)
+
+    @cached_property
+    def parties(self) -> tuple[Party, ...]:
+        return (*self.classes.all, *self.outsiders)
+
+    @cached_property
+    def by_role(self) -> dict[tuple[str, str | None], list[Party]]:
+        """(role, tenant) -> parties; under tenant None stand those of the platform and outside."""
+        found: dict[tuple[str, str | None], list[Party]] = {}
+        for party in self.parties:
+            found.setdefault((party.role.name, party.role.tenant), []).append(party)
+        return found
+
+    @cached_property
+    def resolvers(self) -> tuple[Party, ...]:
+        return tuple(self.by_role.get(("resolver" if self.profile.dns_mode == "pods" else "host", None), ()))
+
+    def side(self, party: Party, direction: str) -> Side:
+        return self.world.side(party.identity, direction)
+
+    def reached(self, party: Party, direction: str) -> Iterator[tuple[Party, tuple[Port, ...]]]:
+        """Every other party to which the side is open, with the ports.
+
+        Linear in rules: where the side denies by default, only parties that a rule of it selects can be open.
+        """
+        side = self.side(party, direction)
+        for other in self._candidates(side):
+            selecting = side.selecting(other.identity)
+            ports = tuple(port for port in self.ports if side.decide(selecting, other.identity, port).is_allowed)
+            if ports:
+                yield other, ports
+
+    def _candidates(self, side: Side) -> Iterable[Party]:
+        allows = [rule for rule in side.rules if not rule.is_deny]
+        if not side.denies_by_default or any(rule.peers is None for rule in allows):
+            return self.parties
+        found: dict[Party, None] = dict.fromkeys(self._entities if side.admits_node else ())
+        for peer in (peer for rule in allows for peer in rule.peers or ()):
+            if isinstance(peer, Endpoints):
+                found |= dict.fromkeys(self._selected(peer))
+            elif isinstance(peer, Fqdn) and not peer.pattern.is_pattern:
+                found |= dict.fromkeys(self._by_name.get(peer.pattern.text, ()))
+            else:
+                found |= dict.fromkeys(p for p in self.parties if peer.selects(p.identity))
+        return found
+
+    def _selected(self, peer: Endpoints) -> list[Party]:
+        if peer not in self._selections:
+            pods: list[Party] = list(self.classes.selected_by(peer.selector))
+            self._selections[peer] = pods + [each for each in self.outsiders if peer.selects(each.identity)]
+        return self._selections[peer]
+
+    @cached_property
+    def _selections(self) -> dict[Endpoints, list[Party]]:
+        return {}
+
+    @cached_property
+    def _entities(self) -> tuple[Outsider, ...]:
+        return tuple(each for each in self.outsiders if each.identity.is_node)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[Outsider]]:
+        found: dict[str, list[Outsider]] = {}
+        for each in self.outsiders:
+            for name in each.identity.names:
+                found.setdefault(name, []).append(each)
+        return found
+
+
+def cluster_of(tree: Tree) -> Cluster:
+    """Raises Refused for a policy or a profile that is not understood."""
+    profile = read_profile(tree)
+    parsed = tuple(parse_policy(document, cluster=CLUSTER) for document in tree.of_kind(*POLICY_KINDS))
+    rules = tuple(rule for one in parsed for rule in one.rules)
+    classes = classes_of(tree, rules, profile)
+    outsiders = tuple(_outsiders(rules, profile, classes.tenants))
+    return Cluster(tree, profile, parsed, PolicyWorld(rules), classes, ports_of(rules), outsiders)
+
+
+def ports_of(rules: Iterable[Rule]) -> tuple[Port, ...]:
+    """One port of every cell into which the rules cut the ports: each bound, its successor, and one that none names."""
+    spans = {
+        (span.first, span.last) for rule in rules for span in rule.ports or () if not span.protocol.startswith("I")
+    }
+    bounds = {number for first, last in spans for number in (first, last, last + 1)}
+    named = {number for number in bounds if 0 < number <= LAST_PORT}
+    unnamed = next(number for number in range(1, LAST_PORT) if number not in named and number - 1 not in named)
+    return (*(Port(number, protocol) for number in sorted({*named, unnamed}) for protocol in PROTOCOLS), *_ICMP_ECHO)
+
+
+def _outsiders(rules: Iterable[Rule], profile: Profile, tenants: Iterable[str]) -> Iterator[Outsider]:
+    for name in ENTITY_LABELS:
+        yield Outsider(Role(name), entity(name))
+    for network in profile.api_addresses:
+        yield _address(network[0], Role("kube-apiserver"), is_api_server=True)
+    seen = {ip_address(text): Role("metadata") for text in METADATA}
+    seen |= {ip_address(text): Role("world") for text in _ANYWHERE}
+    peers = [peer for rule in rules for peer in rule.peers or ()]
+    for cidr in (peer for peer in peers if isinstance(peer, Cidr)):
+        for network in (cidr.network, *cidr.excepted):
+            seen.setdefault(network[0], Role("world"))
+            seen.setdefault(network[-1], Role("world"))
+    for address, role in seen.items():
+        if not any(address in network for network in profile.api_addresses):
+            yield _address(address, role)
+    names = {p.pattern.text for p in peers if isinstance(p, Fqdn) and not p.pattern.is_pattern}
+    names |= {entry.text for rule in rules for entry in rule.dns or () if not entry.is_pattern}
+    if profile.storage_mode == "s3":
+        names |= {bucket_host(profile, owner) for owner in (*tenants, "models")}
+    for name in sorted(names):
+        yield Outsider(Role("name"), outside(name, names=frozenset({name})))
+
+
+def _address(address: Address, role: Role, *, is_api_server: bool = False) -> Outsider:
+    return Outsider(role, outside(str(address), address=address, is_api_server=is_api_server))

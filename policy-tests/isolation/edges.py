@@ -1,0 +1,64 @@
+"""Who may reach whom: the judge's own statement, beside which every flow of a tenant is a fault.
+
+An edge joins roles. Roles of tenants meet within one tenant only; training ranks within one slot only.
+"""
+
+from dataclasses import dataclass
+
+from isolation.classes import Role
+from isolation.ports import Port
+from isolation.profile import Profile
+
+S3_PORT = 8333
+STATUS_PORT = 8081
+METRICS_PORT = 9464
+MODEL_PORT = 8000
+RAY_PORT = 8265  # of a Ray head, to which the operator submits the job
+FILER_PORTS = (8888, 18888)
+DNS = (Port(53, "UDP"), Port(53, "TCP"))
+TLS = Port(443, "TCP")
+
+ANY_PORT = None
+DATA_ROLES = ("step", "trainer", "model")  # accounts that touch a tenant's data
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A flow that must work, both at its source and at its destination. port None: every port and protocol.
+
+    is_optional: it may be open, for tenants whose runner needs it.
+    """
+
+    source: str
+    destination: str
+    port: int | None
+    protocol: str = "TCP"
+    is_optional: bool = False
+
+    def joins(self, source: Role, destination: Role) -> bool:
+        if (source.name, destination.name) != (self.source, self.destination):
+            return False
+        if source.tenant is not None and destination.tenant is not None and source.tenant != destination.tenant:
+            return False
+        return source.name != "trainer" or destination.name != "trainer" or source.slot == destination.slot
+
+    def allows(self, number: int, protocol: str) -> bool:
+        return self.port is ANY_PORT or (self.port, self.protocol) == (number, protocol)
+
+
+def edges(profile: Profile) -> tuple[Edge, ...]:
+    """The declared edges of tenants' pods in this cluster."""
+    resolver = "resolver" if profile.dns_mode == "pods" else "host"
+    askers = (*DATA_ROLES, "gateway") if profile.storage_mode == "inCluster" else DATA_ROLES
+    made = [Edge(role, resolver, port.number, port.protocol) for role in askers for port in DNS]
+    made += [Edge(role, "kube-apiserver", profile.api_port) for role in ("executor", "step")]
+    made += [Edge(role, "watcher", STATUS_PORT) for role in ("step", "trainer")]
+    made += [Edge("prometheus", role, METRICS_PORT) for role in ("step", "trainer")]
+    made += [Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")]
+    made += [Edge("trainer", "trainer", ANY_PORT)]
+    made += [Edge("ray-operator", "trainer", RAY_PORT, is_optional=True)]
+    if profile.storage_mode == "inCluster":
+        made += [Edge(role, "gateway", S3_PORT) for role in (*DATA_ROLES, "ingest", "promoter")]
+        made += [Edge(role, "models-gateway", S3_PORT) for role in DATA_ROLES]
+        made += [Edge("gateway", "filer", port) for port in FILER_PORTS]
+    return tuple(made)

@@ -1,0 +1,64 @@
+"""`prove`: every invariant over one rendered tree."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from isolation import network_invariants as network
+from isolation import tree_invariants as shape
+from isolation.cluster import cluster_of
+from isolation.liveness import alive
+from isolation.refusals import Refused
+from isolation.results import Result
+from isolation.tree import Tree, read_tree
+
+# Shapes first: `trusted` is what makes the list of classes, over which the others quantify, complete.
+INVARIANTS = (
+    shape.trusted,
+    shape.accepted,
+    shape.unambiguous,
+    shape.default_deny,
+    shape.own_place,
+    shape.one_dns_rule,
+    shape.server_names,
+    shape.one_proxy,
+    network.apart,
+    network.names,
+    network.metadata,
+    network.closed,
+    alive,
+)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts."""
+
+    tenants: tuple[str, ...]
+    classes: int
+    pairs: int
+    flows: int
+    results: tuple[Result, ...]
+
+    @property
+    def holds(self) -> bool:
+        return all(result.holds for result in self.results)
+
+    @property
+    def broken(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if not result.holds)
+
+
+def prove(folder: Path) -> Proof:
+    """The proof of one cluster's folder below rendered/. Raises Refused for input that is not understood."""
+    return prove_tree(read_tree(folder))
+
+
+def prove_tree(tree: Tree) -> Proof:
+    """The proof of a tree in memory."""
+    cluster = cluster_of(tree)
+    tenants = cluster.classes.tenants
+    if not tenants:
+        raise Refused(where="tree", at="tenants", why="holds no tenant, so there is nothing to prove; render one")
+    results = tuple(invariant(cluster) for invariant in INVARIANTS)
+    flows = sum(result.asked for result in results if result.name in {"apart", "names", "metadata", "closed", "alive"})
+    return Proof(tenants, len(cluster.classes.all), len(tenants) * (len(tenants) - 1), flows, results)

@@ -1,0 +1,39 @@
+"""What an invariant answers: held, or counter-examples with the rules behind them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from isolation.policies import Rule
+
+
+@dataclass(frozen=True)
+class CounterExample:
+    """One thing that must not be. who: pod, flow or object; what: the flow or the fault; by: rules with file and line;
+    none where default deny, or no rule at all, decided."""
+
+    who: str
+    what: str
+    by: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what}" + "".join(f"\n    {origin}" for origin in self.by)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One invariant over the whole tree. asked: how many questions it answered."""
+
+    name: str
+    claim: str
+    asked: int
+    broken: tuple[CounterExample, ...]
+
+    @property
+    def holds(self) -> bool:
+        """An invariant that had nothing to ask shows nothing."""
+        return not self.broken and self.asked > 0
+
+
+def origins(rules: Iterable[Rule]) -> tuple[str, ...]:
+    """The rules' places, each once."""
+    return tuple(dict.fromkeys(str(rule.origin) for rule in rules))
