@@ -71,6 +71,12 @@ def to_host(host: str) -> Body:
     return {"toFQDNs": [{"matchName": host}], "toPorts": [https]}
 
 
+def to_hosts_like(pattern: str) -> Body:
+    """The same for a pattern; for the platform's own services only."""
+    https = {"ports": [{"port": "443", "protocol": "TCP"}], "serverNames": [pattern]}
+    return {"toFQDNs": [{"matchPattern": pattern}], "toPorts": [https]}
+
+
 def resolve(platform: Platform, names: Sequence[str], *, patterns: Sequence[str] = ()) -> Body:
     """Questions for these names to the cluster's resolver. A pod has exactly one such rule (D11a)."""
     allowed = [{"matchName": name} for name in names] + [{"matchPattern": pattern} for pattern in patterns]
@@ -93,13 +99,17 @@ def private_ranges(platform: Platform) -> Body:
 
 def policy(name: str, *, of: Body, labels: Body, **sections: Sequence[Body]) -> Body:
     """A CiliumNetworkPolicy on the pods `of`; sections: ingress, egress, egress_deny. Empty ones are left out."""
-    spec: dict[str, Any] = {"endpointSelector": of}
-    for key in ("ingress", "egress", "egress_deny"):
-        if rules := sections.pop(key, ()):
-            spec[key.replace("_d", "D")] = list(rules)
-    if sections:
-        raise TypeError(f"{', '.join(sections)}: no section of a policy; use ingress, egress, egress_deny")
+    spec = {"endpointSelector": of, **_sections(sections)}
     return {"apiVersion": CILIUM, "kind": "CiliumNetworkPolicy", "metadata": _metadata(name, labels), "spec": spec}
+
+
+def clusterwide(name: str, *, of: Body, labels: Body, default_deny: bool, **sections: Sequence[Body]) -> Body:
+    """A CiliumClusterwideNetworkPolicy; without default deny it takes nothing away but what it denies."""
+    spec = {"endpointSelector": of, **_sections(sections)}
+    if not default_deny:
+        spec["enableDefaultDeny"] = {"ingress": False, "egress": False}
+    kind = "CiliumClusterwideNetworkPolicy"
+    return {"apiVersion": CILIUM, "kind": kind, "metadata": _metadata(name, labels), "spec": spec}
 
 
 def default_deny(labels: Body) -> Body:
@@ -107,6 +117,11 @@ def default_deny(labels: Body) -> Body:
     spec = {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     body = {"apiVersion": NETWORKING, "kind": "NetworkPolicy", "spec": spec}
     return {**body, "metadata": _metadata("default-deny", labels)}
+
+
+def _sections(given: dict[str, Sequence[Body]]) -> dict[str, Any]:
+    names = {"ingress": "ingress", "egress": "egress", "egress_deny": "egressDeny"}
+    return {names[key]: list(rules) for key, rules in given.items() if rules}
 
 
 def _metadata(name: str, labels: Body) -> Body:

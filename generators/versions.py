@@ -10,6 +10,7 @@ KUEUE = "kueue.x-k8s.io/v1beta2"
 JOBSET = "jobset.x-k8s.io/v1alpha2"
 TRAINER = "trainer.kubeflow.org/v1alpha1"
 RAY = "ray.io/v1"
+RAY_RELEASE = "2.49.0"  # in the trainer image
 EXTERNAL_SECRETS = "external-secrets.io/v1"
 ARGO = "argoproj.io/v1alpha1"
 GATEWAY = "gateway.networking.k8s.io/v1"

@@ -12,6 +12,8 @@ from generators.naming import EXECUTOR, MODEL, MONITORING_NAMESPACE, STEP, STORA
 from generators.policies import from_entity, from_pods, pods, policy, resolve, subject, to_entity, to_host, to_pods
 
 PROMETHEUS = pods(MONITORING_NAMESPACE, "prometheus")
+KUBERAY = pods("kuberay-system", "kuberay-operator")
+RAY_PORT = 8265  # dashboard and job API, which the operator asks for the job's state
 
 
 class TenantNetwork(Construct):
@@ -19,15 +21,14 @@ class TenantNetwork(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
         super().__init__(scope, construct_id)
-        namespaces = {
-            naming.training_namespace(tenant.id): training_policies(tenant, platform),
-            naming.serving_namespace(tenant.id): serving_policies(tenant, platform),
-            SYSTEM_NAMESPACE: callback_policies(tenant, platform),
-        }
-        for namespace, made in namespaces.items():
-            for body, key in made:
-                place = Place("foundation", namespace, tenant.key(key), Wave.POLICY)
-                manifest(self, body, at=place)
+        made = [
+            *((naming.training_namespace(tenant.id), *each) for each in training_policies(tenant, platform)),
+            *((naming.serving_namespace(tenant.id), *each) for each in serving_policies(tenant, platform)),
+            *((SYSTEM_NAMESPACE, *each) for each in callback_policies(tenant, platform)),
+            *((namespace, body, "isolation") for namespace, body in slot_policies(tenant, platform)),
+        ]
+        for namespace, body, key in made:
+            manifest(self, body, at=Place("foundation", namespace, tenant.key(key), Wave.POLICY))
 
 
 def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:
@@ -35,12 +36,14 @@ def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, st
     trainers, labels = trainer_accounts(tenant), naming.labels(tenant.id)
     data = subject(STEP, *trainers)  # the accounts that touch data; `executor` reaches the API server and nothing else
     names = (hosts.WATCHER, *hosts.storage_names(tenant, platform), *tenant.egress)
-    ranks = f"*.ft-*.{naming.training_namespace(tenant.id)}.svc.cluster.local"  # host names of a JobSet's pods
     api_server = to_entity("kube-apiserver", platform.api_server.port)
     status = to_pods([pods(SYSTEM_NAMESPACE, "watcher")], STATUS_PORT)
     made = [
         (policies.default_deny(labels), ""),
-        (policy("dns", of=data, labels=labels, egress=[resolve(platform, names, patterns=[ranks])]), "egress"),
+        (
+            policy("dns", of=data, labels=labels, egress=[resolve(platform, names, patterns=[rank_hosts(tenant)])]),
+            "egress",
+        ),
         (policy("bucket", of=data, labels=labels, egress=own_store(tenant, platform)), ""),
         (policy("models", of=data, labels=labels, egress=[models_store(platform)]), ""),
         (policy("status", of=data, labels=labels, egress=[status]), ""),
@@ -48,6 +51,13 @@ def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, st
         (policy("scrape", of=data, labels=labels, ingress=[from_pods([PROMETHEUS], METRICS_PORT)]), ""),
         *((ranks_policy(account, tenant), "isolation") for account in trainers),
     ]
+    if tenant.training.runner == "rayjob":
+        made.append(
+            (
+                policy("ray", of=subject(*trainers), labels=labels, ingress=[from_pods([KUBERAY], RAY_PORT)]),
+                "training.runner",
+            )
+        )
     if tenant.egress:
         allowed = [to_host(host) for host in tenant.egress]
         denied = [policies.private_ranges(platform)]
@@ -81,6 +91,27 @@ def callback_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, st
     return [(reach, "callbacks"), (ask, "callbacks")]
 
 
+def slot_policies(tenant: Tenant, platform: Platform) -> list[tuple[str, Body]]:
+    """The platform's side of the slots of isolation `hard`; its own objects name `trainer` alone.
+
+    Accounts of slots differ in number between tenants, and an object that lists them all would change with each.
+    """
+    if tenant.isolation == "standard":
+        return []
+    labels, name = naming.labels(tenant.id), f"slots-{tenant.id}"
+    slots = [pods(naming.training_namespace(tenant.id), *trainer_accounts(tenant))]
+    status, models = [from_pods(slots, STATUS_PORT)], [from_pods(slots, hosts.S3_PORT)]
+    scrape = [to_pods(slots, METRICS_PORT)]
+    made = [
+        (SYSTEM_NAMESPACE, policy(name, of=subject("watcher"), labels=labels, ingress=status)),
+        (MONITORING_NAMESPACE, policy(name, of=subject("prometheus"), labels=labels, egress=scrape)),
+    ]
+    if platform.storage.mode == "inCluster":
+        gateway = subject(naming.storage_account("models"))
+        made.append((STORAGE_NAMESPACE, policy(name, of=gateway, labels=labels, ingress=models)))
+    return made
+
+
 def trainer_accounts(tenant: Tenant) -> tuple[str, ...]:
     """Accounts of training ranks: one for all jobs, or with `isolation: hard` one per job that may run at a time."""
     if tenant.isolation == "standard":
@@ -94,6 +125,12 @@ def ranks_policy(account: str, tenant: Tenant) -> Body:
     name = account.replace(naming.TRAINER, "ranks")
     labels = naming.labels(tenant.id)
     return policy(name, of=subject(account), labels=labels, egress=[to_pods(peers)], ingress=[from_pods(peers)])
+
+
+def rank_hosts(tenant: Tenant) -> str:
+    """Host names by which a job's pods find each other: of a JobSet's pods, or of a Ray cluster's head."""
+    domain = f"{naming.training_namespace(tenant.id)}.svc.cluster.local"
+    return f"ft-*-head-svc.{domain}" if tenant.training.runner == "rayjob" else f"*.ft-*.{domain}"
 
 
 def own_store(tenant: Tenant, platform: Platform) -> list[Body]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from generators import hosts, naming, restricted
 from generators.foundation.network import trainer_accounts
+from generators.foundation.rbac import service_account
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Body, Construct, Place, Wave, manifest
@@ -32,6 +33,8 @@ class TenantStorage(Construct):
         bucket = naming.bucket(platform.storage.bucket_prefix, tenant.id)
         for body, wave in gateway(tenant.id, bucket=bucket, labels=labels, platform=platform):
             manifest(self, body, at=Place("foundation", STORAGE_NAMESPACE, source, wave))
+        account = service_account(naming.storage_account(tenant.id), labels=labels)
+        manifest(self, account, at=Place("foundation", STORAGE_NAMESPACE, source, Wave.ACCESS))
         reach = gateway_policy(tenant, platform)
         manifest(self, reach, at=Place("foundation", STORAGE_NAMESPACE, source, Wave.POLICY))
         keys = external_secret(
@@ -42,10 +45,9 @@ class TenantStorage(Construct):
 
 
 def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platform) -> list[tuple[Body, Wave]]:
-    """One S3 gateway: account, identities, Service named after the bucket, Deployment. `models` is an owner too."""
+    """One S3 gateway: identities, Service named after the bucket, Deployment. `models` is an owner too."""
     name = naming.storage_account(owner)
     selector = {"app.kubernetes.io/name": name}
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "labels": labels}}
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -54,7 +56,6 @@ def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platfo
     }
     path = f"tenants/{owner}/gateway" if owner != "models" else "platform/models/gateway"
     return [
-        ({**account, "automountServiceAccountToken": False}, Wave.ACCESS),
         (external_secret(name, path, keys=("s3.json",), labels=labels), Wave.CONFIG),
         (service, Wave.SERVICE),
         (_deployment(name, selector=selector, labels=labels, image=platform.image("seaweedfs")), Wave.SERVICE),

@@ -99,16 +99,23 @@ def account(tenant: Tenant) -> str:
     return naming.TRAINER if tenant.isolation == "standard" else f"{naming.TRAINER}-{parameter(SLOT_PARAMETER)}"
 
 
-def pod(step: Step, tenant: Tenant, platform: Platform, *, name: str) -> dict[str, Any]:
-    """Pod template of a GPU step. Its node is chosen by Kueue's flavor."""
-    spec = {
+def identity(tenant: Tenant) -> dict[str, Any]:
+    """What the pods of a job have in common: the ranks' account without a token, and no restart in place."""
+    return {
         "serviceAccountName": account(tenant),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",  # a policy on exit codes needs it
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
+    }
+
+
+def pod(step: Step, tenant: Tenant, platform: Platform, *, name: str) -> dict[str, Any]:
+    """Pod template of a GPU step. Its node is chosen by Kueue's flavor."""
+    spec = {
+        **identity(tenant),
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "tolerations": [restricted.GPU_TOLERATION],
         "containers": [container(step, tenant, platform, name=name)],
         "volumes": volumes(),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hera.workflows import DAG, Container, Parameter, Resource, RetryStrategy, Task, WorkflowTemplate, models
+from hera.workflows.models import DAGTask
 
 from app.contract.internal import ATTEMPT_PARAMETER, JOB_PARAMETER, SLOT_PARAMETER, TRACEPARENT_PARAMETER
 from generators import naming, restricted
@@ -89,7 +90,7 @@ def _unnamed(tenant: Tenant, platform: Platform) -> WorkflowTemplate:
 
 def pipeline() -> DAG:
     """PIPELINE in its order, each step after the one before."""
-    tasks = [
+    tasks: list[Task | DAGTask] = [
         Task(name=step.name, template=step.name, dependencies=[before.name] if before else None)
         for before, step in zip((None, *PIPELINE), PIPELINE, strict=False)
     ]

@@ -1,0 +1,143 @@
+"""The pod of a model server: weights fetched and verified first, then the runtime's container beside them.
+
+A pod serves one version under two names: the version's own, which never means another adapter, and the model's, which
+is what users ask for. Which version a user gets is the split between pods (DESIGN D25: no runtime loading).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from app.contract.internal import MODEL_PORT
+from app.contract.models import ModelRecord, ModelVersion, Stage
+from generators import hosts, naming, restricted
+from generators.foundation.storage import external_secret
+from generators.inputs.platform import Platform
+from generators.inputs.tenant import Tenant
+from generators.training.pod import store_environment
+from trainer.contract import bucket, steps
+
+WEIGHTS = "/models"
+BASE_FOLDER = f"{WEIGHTS}/base"
+VERSION_FOLDER = f"{WEIGHTS}/version"
+ADAPTER_FOLDER = f"{VERSION_FOLDER}/{bucket.ADAPTER}"
+GRACE_SECONDS = 120  # for requests that are being answered
+START_SECONDS = 1200  # for weights to load
+
+_WEIGHTS, _WEIGHTS_MOUNT = restricted.scratch("weights", WEIGHTS, size="200Gi")
+_TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="20Gi")  # noqa: S108 - inside the container
+_SHARED, _SHARED_MOUNT = restricted.scratch("shm", "/dev/shm", size="8Gi", in_memory=True)  # noqa: S108 - the same
+
+
+@dataclass(frozen=True)
+class Served:
+    """What one Rollout serves. `version` None: the base model alone, until a first version is promoted."""
+
+    tenant: Tenant
+    platform: Platform
+    model: str
+
+    @property
+    def record(self) -> ModelRecord:
+        return self.tenant.models[self.model]
+
+    @property
+    def version(self) -> ModelVersion | None:
+        """The version of a new pod. When the canary becomes stable in the record this stays, and so does the pod."""
+        return self.record.at(Stage.CANARY) or self.record.at(Stage.STABLE)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names under which the adapter is served: the version's, and the model's."""
+        return (self.version.version, self.model) if self.version else ()
+
+    @property
+    def gpus(self) -> int:
+        return self.record.serving.gpus_per_replica
+
+
+def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
+    """Pod template around the runtime's container (name, image, command, env)."""
+    flavor = served.platform.gpu_flavors[served.tenant.training.gpus.flavor]
+    share = max(served.gpus, 1)
+    resources = restricted.resources(
+        str(share * flavor.cpus_per_gpu), f"{share * flavor.host_memory_gib_per_gpu}Gi", gpus=served.gpus
+    )
+    probe = {"httpGet": {"path": "/health", "port": MODEL_PORT}}
+    container = {
+        **runtime,
+        "env": [*runtime["env"], {"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
+        "ports": [{"name": "http", "containerPort": MODEL_PORT}],
+        "resources": resources,
+        "securityContext": restricted.CONTAINER_SECURITY,
+        "volumeMounts": [{**_WEIGHTS_MOUNT, "readOnly": True}, _TEMPORARY_MOUNT, _SHARED_MOUNT],
+        "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": START_SECONDS // 10},
+        "readinessProbe": {**probe, "periodSeconds": 5},
+        "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+    }
+    spec = {
+        "serviceAccountName": naming.MODEL,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "dnsConfig": restricted.DNS_CONFIG,
+        "securityContext": restricted.POD_SECURITY,
+        "initContainers": fetching(served),
+        "containers": [container],
+        "volumes": [_WEIGHTS, _TEMPORARY, _SHARED],
+        **(_on_gpu_nodes(flavor.node_labels) if served.gpus else {}),
+    }
+    return {"metadata": {"labels": {**naming.labels(served.tenant.id), **selector(served.model)}}, "spec": spec}
+
+
+def selector(model: str) -> dict[str, str]:
+    """Label by which Rollout and Services find the pods. No policy trusts it."""
+    return {"app.kubernetes.io/name": model}
+
+
+def access_key_secret(served: Served) -> dict[str, Any]:
+    """The key that callers of the model's own host must present; without it the route would be open to the world."""
+    path = f"tenants/{served.tenant.id}/models/{served.model}"
+    labels = naming.labels(served.tenant.id)
+    return dict(external_secret(_key_name(served.model), path, keys=("accessKey",), labels=labels))
+
+
+def access_key(model: str, variable: str) -> dict[str, Any]:
+    """The key as the runtime's own variable."""
+    return {"name": variable, "valueFrom": {"secretKeyRef": {"name": _key_name(model), "key": "accessKey"}}}
+
+
+def fetching(served: Served) -> list[dict[str, Any]]:
+    """Base model and adapter, each checked against the digest that Git states."""
+    prefix = served.platform.storage.bucket_prefix
+    digest = served.platform.catalogue[served.record.base].digest
+    base = f"s3://{naming.models_bucket(prefix)}/{digest}"
+    made = [_fetch(served, "base", [base, BASE_FOLDER, "--manifest", digest], host=hosts.base_models(served.platform))]
+    if version := served.version:
+        url = f"s3://{naming.bucket(prefix, served.tenant.id)}/{bucket.version(served.model, version.version)}"
+        words = [url, VERSION_FOLDER, "--adapter", version.adapter_digest]
+        made.append(_fetch(served, "version", words, host=hosts.own_bucket(served.tenant, served.platform)))
+    return made
+
+
+def _key_name(model: str) -> str:
+    return f"{model}-key"
+
+
+def _fetch(served: Served, what: str, words: list[str], *, host: str) -> dict[str, Any]:
+    environment = store_environment(served.tenant, served.platform)
+    if served.platform.storage.mode == "inCluster":  # each bucket has an endpoint of its own
+        others = [variable for variable in environment if variable["name"] not in {steps.S3_URL, steps.MODELS_S3_URL}]
+        environment = [{"name": steps.S3_URL, "value": hosts.endpoint(host)}, *others]
+    return {
+        "name": f"fetch-{what}",
+        "image": served.platform.image("trainer"),
+        "command": ["python", "-m", "trainer.fetch", *words],
+        "env": [*environment, {"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
+        "resources": restricted.resources("1", "2Gi"),
+        "securityContext": restricted.CONTAINER_SECURITY,
+        "volumeMounts": [_WEIGHTS_MOUNT, _TEMPORARY_MOUNT],
+    }
+
+
+def _on_gpu_nodes(labels: dict[str, str]) -> dict[str, Any]:
+    return {"tolerations": [restricted.GPU_TOLERATION], **({"nodeSelector": labels} if labels else {})}

@@ -1,0 +1,23 @@
+"""Runtime `transformers`: our own model server, for a base that vLLM does not serve or a machine without a GPU."""
+
+from typing import Any
+
+from app.contract.internal import MODEL_PORT
+from generators.serving.server import ADAPTER_FOLDER, BASE_FOLDER, Served, access_key
+
+FIRST_TOKEN = "tenon_time_to_first_token_seconds_bucket"  # noqa: S105 - a metric, no secret
+
+
+def container(served: Served) -> dict[str, Any]:
+    """`python -m app modelserver`, with the same names as vLLM gives."""
+    words = ["python", "-m", "app", "modelserver", "--base", BASE_FOLDER, "--port", str(MODEL_PORT)]
+    words += ["--name", served.record.base if served.version else served.model]
+    for name in served.names:
+        words += ["--adapter", f"{name}={ADAPTER_FOLDER}"]
+    offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return {
+        "name": "server",
+        "image": served.platform.image("modelserver"),
+        "command": words,
+        "env": [access_key(served.model, "TENON_API_KEY"), *({"name": name, "value": "1"} for name in offline)],
+    }
