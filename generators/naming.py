@@ -41,6 +41,8 @@ RESERVED_IDS = frozenset(
     }
 )
 
+RESERVED_ENDS = ("-dns", "-foundation", "-serve", "-train", "-workloads")  # what names of a tenant's objects end in
+
 # Accounts by role (DESIGN D11). `default` is named by no rule and carries no token.
 EXECUTOR, STEP, TRAINER = "executor", "step", "trainer"  # of -train
 MODEL = "model"  # of -serve
@@ -54,8 +56,10 @@ def refusal_of(tenant_id: str) -> str | None:
     """Why this is no tenant id, or None."""
     if not TENANT_ID.fullmatch(tenant_id):
         return "a tenant id is a lower-case DNS label of 3-32 characters that begins with a letter; rename the file"
-    if tenant_id in RESERVED_IDS or tenant_id.endswith(("-train", "-serve")):
+    if tenant_id in RESERVED_IDS:
         return "the id is reserved; choose another"
+    if tenant_id.endswith(RESERVED_ENDS):
+        return f"an id does not end in {', '.join(RESERVED_ENDS)} (another tenant's objects do); choose another"
     return None
 
 
@@ -65,6 +69,19 @@ def training_namespace(tenant: str) -> str:
 
 def serving_namespace(tenant: str) -> str:
     return f"{tenant}-serve"
+
+
+def rendered_folder(cluster: str) -> str:
+    """What Argo CD syncs on one cluster, relative to the repository."""
+    return f"rendered/{cluster}"
+
+
+def platform_folder(cluster: str) -> str:
+    return f"{rendered_folder(cluster)}/platform"
+
+
+def tenant_folder(cluster: str, tenant: str) -> str:
+    return f"{rendered_folder(cluster)}/tenants/{tenant}"
 
 
 def bucket(prefix: str, tenant: str) -> str:
@@ -79,11 +96,6 @@ def models_bucket(prefix: str) -> str:
 def storage_account(tenant: str) -> str:
     """Account, Deployment and gateway of a tenant's own entry to the in-cluster object store."""
     return f"s3-{tenant}"
-
-
-def trainer_slot(number: int) -> str:
-    """Account of a tenant's job slot, from 0; isolation `hard` gives each running job its own."""
-    return f"{TRAINER}-{number}"
 
 
 def owners_group(tenant: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generators import naming, versions
+from generators.foundation.network import trainer_accounts
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
@@ -49,12 +50,13 @@ class Grant:
     subjects: Sequence[Subject]
 
 
+# `deployer` stands in -serve, where no job can start a pod as it; it applies -train too
 SERVING_ACCOUNTS = ("default", naming.DEPLOYER, naming.MODEL)
 
 
 def training_accounts(tenant: Tenant) -> tuple[str, ...]:
     """`default` is there to lose its token; it is named by no rule."""
-    return ("default", naming.DEPLOYER, naming.EXECUTOR, naming.STEP, *tenant.trainer_accounts)
+    return ("default", naming.EXECUTOR, naming.STEP, *trainer_accounts(tenant))
 
 
 def training_grants(tenant: Tenant) -> list[Grant]:
@@ -86,7 +88,7 @@ def training_grants(tenant: Tenant) -> list[Grant]:
         Grant(
             naming.DEPLOYER,
             [_rule("argoproj.io", ["workflowtemplates"], _WRITE), _rule("", ["configmaps"], _WRITE)],
-            [account(naming.DEPLOYER, train)],
+            [account(naming.DEPLOYER, naming.serving_namespace(tenant.id))],
         ),
         Grant(
             "owners",

@@ -1,15 +1,21 @@
-"""The whole input folder: platform.yaml, tenants/*.yaml and the model records beside them, or every fault at once."""
+"""The whole input folder: platform.yaml, images.lock, tenants/*.yaml and the model records, or every fault at once."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.contract.models import ModelRecord
+from pydantic import TypeAdapter, ValidationError
+
+from app.contract.models import ModelName, ModelRecord
 from generators import naming
 from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, InputErrors, parse, read_document
 from generators.inputs.refusals import refuse_across
+from generators.inputs.sources import PlatformSource, TenantSource
 from generators.inputs.tenant import Tenant
+
+_MODEL_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
+_STAND_IN = "refused"  # id under which a wrongly named file is still checked
 
 
 @dataclass(frozen=True)
@@ -22,45 +28,74 @@ class Inputs:
 
 def read_inputs(root: Path) -> Inputs:
     """Read and check the inputs below `root`. Raises InputErrors."""
-    platform_document = read_document(root / "platform.yaml", shown_as="platform.yaml")
-    lock_document = read_document(root / "images.lock", shown_as="images.lock")
-    lock = parse(lock_document, ImageLock)
-    platform = parse(platform_document, Platform, images=lock.by_role() if lock else {})
-    documents: list[Document] = [platform_document, lock_document]
-    tenants: dict[str, tuple[Tenant, Document]] = {}
-    for path in sorted((root / "tenants").glob("*.yaml")):
-        document = read_document(path, shown_as=f"tenants/{path.name}")
-        documents.append(document)
-        if reason := naming.refusal_of(path.stem):
-            document.refuse((), f"{path.stem!r}: {reason}")
-        models = _records(root, path.stem, documents)
-        if tenant := parse(document, Tenant, id=path.stem, models=models):
-            tenants[tenant.id] = (tenant, document)
-    _refuse_orphans(root, documents)
-    if not tenants and not any(document.errors for document in documents):
-        platform_document.refuse((), "tenants/ holds no tenant; an empty folder would delete everything (`tenon new`)")
+    source = PlatformSource(
+        read_document(root / "platform.yaml", shown_as="platform.yaml"),
+        read_document(root / "images.lock", shown_as="images.lock"),
+    )
+    lock = parse(source.lock, ImageLock)
+    platform = parse(source.document, Platform, images=lock.by_role() if lock else {})
+    documents = [source.document, source.lock]
+    tenants = _tenants(root, documents)
+    _refuse_strays(root, documents)
     if platform is not None:
-        refuse_across(platform, list(tenants.values()))
+        refuse_across(platform, source, tenants)
     if errors := [error for document in documents for error in document.errors]:
         raise InputErrors(errors)
     assert platform is not None  # noqa: S101 - a document without errors parsed
-    return Inputs(platform, tuple(tenant for tenant, _ in tenants.values()))
+    return Inputs(platform, tuple(each.tenant for each in tenants))
 
 
-def _records(root: Path, tenant: str, documents: list[Document]) -> dict[str, ModelRecord]:
+def _tenants(root: Path, documents: list[Document]) -> list[TenantSource]:
+    found = []
+    for path in sorted((root / "tenants").glob("*.yaml")):
+        document = read_document(path, shown_as=f"tenants/{path.name}")
+        documents.append(document)
+        reason = naming.refusal_of(path.stem)
+        records = _records(root, path.stem, documents)
+        models = {name: record for name, (record, _) in records.items()}
+        tenant = parse(document, Tenant, id=_STAND_IN if reason else path.stem, models=models)
+        if reason:
+            document.refuse((), f"{path.stem!r}: {reason}")
+        elif tenant:
+            found.append(TenantSource(tenant, document, {name: each for name, (_, each) in records.items()}))
+    if not found and not any(document.errors for document in documents):
+        documents[0].refuse((), "tenants/ holds no tenant; an empty folder would delete everything (`tenon new`)")
+    return found
+
+
+def _records(root: Path, tenant: str, documents: list[Document]) -> dict[str, tuple[ModelRecord, Document]]:
     records = {}
     for path in sorted((root / "tenants" / tenant / "models").glob("*.yaml")):
         document = read_document(path, shown_as=f"tenants/{tenant}/models/{path.name}")
         documents.append(document)
-        if record := parse(document, ModelRecord):
-            records[path.stem] = record
+        record = parse(document, ModelRecord)
+        if not is_model_name(path.stem):
+            text = "a model's name is a lower-case DNS label of 1-40 characters; rename the file"
+            document.refuse((), f"{path.stem!r}: {text}")
+        elif record:
+            records[path.stem] = (record, document)
     return records
 
 
-def _refuse_orphans(root: Path, documents: list[Document]) -> None:
-    for folder in sorted((root / "tenants").glob("*/models")):
-        tenant = folder.parent.name
-        if not (root / "tenants" / f"{tenant}.yaml").exists():
+def is_model_name(name: str) -> bool:
+    """Whether a model record may be called so (a DNS label, hence a safe file name too)."""
+    try:
+        _MODEL_NAME.validate_python(name)
+    except ValidationError:
+        return False
+    return True
+
+
+def _refuse_strays(root: Path, documents: list[Document]) -> None:
+    """Files that a person takes for inputs and that would be passed over."""
+    folder = root / "tenants"
+    for models in sorted(folder.glob("*/models")):
+        tenant = models.parent.name
+        if not (folder / f"{tenant}.yaml").exists():
             document = Document(f"tenants/{tenant}/models")
             document.refuse((), f"tenants/{tenant}.yaml is not there; remove the folder or restore the tenant")
             documents.append(document)
+    for path in sorted([*folder.glob("*.yml"), *folder.glob("*/models/*.yml")]):
+        document = Document(path.relative_to(root).as_posix())
+        document.refuse((), f"is not read; rename it to {path.stem}.yaml")
+        documents.append(document)

@@ -1,6 +1,11 @@
-"""YAML -> model, with the line of every key; all errors of all files are collected, none is raised early."""
+"""YAML -> model, with the line of every key; all errors of all files are collected, none is raised early.
 
+Values are taken strictly, as JSON's types: `replicas: "2"` is a string and refused.
+"""
+
+import json
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,6 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+
+MOST_BYTES = 1024 * 1024  # of one input file; a tenant file has about one KiB
 
 
 @dataclass(frozen=True, order=True)
@@ -58,10 +65,23 @@ def read_document(path: Path, *, shown_as: str) -> Document:
     """Read one file. Unreadable, non-UTF-8 or malformed YAML, aliases and duplicate keys become errors."""
     document = Document(shown_as)
     try:
-        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        if (size := path.stat().st_size) > MOST_BYTES:
+            document.refuse((), f"{size} bytes are more than an input file has ({MOST_BYTES}); is it the right file?")
+            return document
+        text = path.read_text(encoding="utf-8")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):  # refused before it is expanded: ten lines can grow without end
+                line = event.start_mark.line + 1
+                document.errors.append(InputError(shown_as, line, f"*{event.anchor}: is an alias; write it out"))
+                return document
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
         document.data = _plain(node, (), document) if node is not None else None
-    except (OSError, UnicodeDecodeError) as error:
-        document.refuse((), f"cannot be read ({error}); give a UTF-8 text file")
+    except OSError as error:
+        document.refuse((), f"cannot be read ({error.strerror}); the file has to be there and readable")
+    except UnicodeDecodeError as error:
+        document.refuse((), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")
+    except RecursionError:
+        document.refuse((), "is nested too deeply; no input needs more than ten levels")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
@@ -78,7 +98,8 @@ def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:
         document.refuse((), "is not a mapping; write `key: value` lines")
         return None
     try:
-        return model.model_validate({**document.data, **extra})
+        # by way of JSON, whose strict mode knows lists for tuples and text for enums and dates, and coerces nothing
+        return model.model_validate_json(json.dumps({**document.data, **extra}, default=_jsonable), strict=True)
     except ValidationError as error:
         for fault in error.errors():
             path: KeyPath = tuple(part for part in fault["loc"] if not _is_union_tag(part))
@@ -108,6 +129,15 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, index), document) for index, item in enumerate(node.value)]
     return yaml.SafeLoader("").construct_object(node)
+
+
+def _jsonable(value: Any) -> Any:
+    """What YAML reads and JSON has no type for: dates; and models given beside the document."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    return repr(value)
 
 
 def _is_union_tag(part: str | int) -> bool:

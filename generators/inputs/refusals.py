@@ -1,26 +1,174 @@
-"""Rules across files: capacity, catalogue, names. Each refusal is put at the line of the key that breaks it."""
+"""Rules across files. Each refusal stands at the line of the key that breaks it; all are collected."""
 
+from collections.abc import Iterable, Sequence
+
+from app.contract.directory import Credential
+from app.contract.models import ModelRecord
+from generators.images import UNKNOWN_DIGEST
 from generators.inputs.platform import Platform
-from generators.inputs.reading import Document
+from generators.inputs.reading import Document, KeyPath
+from generators.inputs.recipes import recipe_names
+from generators.inputs.sources import PlatformSource, TenantSource
 from generators.inputs.tenant import Tenant
 
+CLUSTER_DOMAIN = "cluster.local"
 
-def refuse_across(platform: Platform, tenants: list[tuple[Tenant, Document]]) -> None:
+
+def refuse_across(platform: Platform, source: PlatformSource, tenants: Sequence[TenantSource]) -> None:
     """Collect every breach in the documents."""
-    for tenant, document in tenants:
-        _flavor(tenant, document, platform)
+    refuse_platform(platform, source)
+    for each in tenants:
+        refuse_gpus(each.tenant, each.document, platform)
+        refuse_serving_peak(each.tenant, each.document)
+        refuse_money(each.tenant, each.document, platform)
+        refuse_issuers(each.tenant, each.document, platform)
+        refuse_hosts(each.tenant, each.document, platform)
+        for name, record in each.tenant.models.items():
+            refuse_record(name, record, each.records[name], platform)
+    refuse_shared_callers(tenants)
+    refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
 
 
-def _flavor(tenant: Tenant, document: Document, platform: Platform) -> None:
-    gpus = tenant.training.gpus
+def refuse_platform(platform: Platform, source: PlatformSource) -> None:
+    """Recipes and digests of the catalogue, registries and digests of the images."""
+    document = source.document
+    if platform.traffic_router == "istio":
+        document.refuse(("trafficRouter",), "'istio' is not rendered by this version; use gatewayApi")
+    for name, base in platform.catalogue.items():
+        if base.recipe not in recipe_names():
+            document.refuse(("catalogue", name, "recipe"), _unknown("recipe", base.recipe, recipe_names()))
+        if platform.production and base.digest == UNKNOWN_DIGEST:
+            text = "is the all-zero digest and production is true; name the sha256 of the base's MANIFEST.json"
+            document.refuse(("catalogue", name, "digest"), text)
+    trusted = tuple(f"{registry.rstrip('/')}/" for registry in platform.trusted_registries)
+    for role, image in platform.images.items():
+        if not image.repository.startswith(trusted):
+            text = f"{image.repository!r} is in no registry of platform.yaml trustedRegistries; mirror it there"
+            source.lock.refuse((role, "repository"), text)
+        if platform.production and image.digest == UNKNOWN_DIGEST:
+            text = "is the all-zero digest and production is true; build the image and name its digest"
+            source.lock.refuse((role, "digest"), text)
+
+
+def refuse_gpus(tenant: Tenant, document: Document, platform: Platform) -> None:
+    """The flavor is there and holds what the tenant may take."""
+    gpus, path = tenant.training.gpus, ("training", "gpus")
     flavor = platform.gpu_flavors.get(gpus.flavor)
     if flavor is None:
-        known = ", ".join(platform.gpu_flavors)
-        document.refuse(
-            ("training", "gpus", "flavor"), f"{gpus.flavor!r} is no flavor of platform.yaml; use one of {known}"
-        )
+        document.refuse((*path, "flavor"), _unknown("flavor", gpus.flavor, platform.gpu_flavors))
     elif gpus.guaranteed > flavor.capacity:
-        text = (
-            f"{gpus.guaranteed} is more than flavor {gpus.flavor} holds ({flavor.capacity}); lower it or use `borrow`"
-        )
-        document.refuse(("training", "gpus", "guaranteed"), text)
+        text = f"{gpus.guaranteed} is more than flavor {gpus.flavor} holds ({flavor.capacity})"
+        document.refuse((*path, "guaranteed"), f"{text}; lower it or use `borrow`")
+    elif tenant.most_gpus > flavor.capacity:
+        text = f"{gpus.borrow} on top of {gpus.guaranteed} is more than flavor {gpus.flavor} holds ({flavor.capacity})"
+        document.refuse((*path, "borrow"), f"{text}; lower it to {flavor.capacity - gpus.guaranteed}")
+
+
+def refuse_serving_peak(tenant: Tenant, document: Document) -> None:
+    """All models in a roll-out at one time still fit the serving quota (D8)."""
+    from generators.serving.rollout import peak_gpus
+
+    peaks = {name: peak_gpus(record.serving) for name, record in tenant.models.items()}
+    if (peak := sum(peaks.values())) > tenant.serving.gpus:
+        shown = ", ".join(f"{name} {gpus}" for name, gpus in peaks.items())
+        text = f"{tenant.serving.gpus} GPUs are fewer than a roll-out needs at its peak ({peak}: {shown}); "
+        document.refuse(("serving", "gpus"), text + f"raise it to {peak}, or lower replicas or add a weight of 75")
+
+
+def refuse_money(tenant: Tenant, document: Document, platform: Platform) -> None:
+    """One currency: sums over two would mean nothing."""
+    if tenant.budget and tenant.budget.currency != platform.prices.currency:
+        text = f"{tenant.budget.currency!r} is not the currency of platform.yaml prices; use {platform.prices.currency}"
+        document.refuse(("budget", "currency"), text)
+
+
+def refuse_issuers(tenant: Tenant, document: Document, platform: Platform) -> None:
+    """Tokens are taken from issuers that the platform trusts."""
+    for index, credential in enumerate(tenant.credentials):
+        if credential.oidc and credential.oidc.issuer not in platform.oidc_issuers:
+            text = _unknown("issuer", credential.oidc.issuer, platform.oidc_issuers, where="platform.yaml oidcIssuers")
+            document.refuse(("credentials", index, "oidc", "issuer"), text)
+
+
+def refuse_hosts(tenant: Tenant, document: Document, platform: Platform) -> None:
+    """Outside hosts are outside: a name of the cluster, the platform or an object store would open another tenant."""
+    for key, hosts in (("egress", tenant.egress), ("callbacks", tenant.callbacks)):
+        for index, host in enumerate(hosts):
+            if host in hosts[:index]:
+                document.refuse((key, index), f"{host!r} stands twice; keep one")
+            elif reason := _inside(host, platform):
+                document.refuse((key, index), f"{host!r} {reason}; name a host outside")
+
+
+def refuse_record(name: str, record: ModelRecord, document: Document, platform: Platform) -> None:
+    """A model record names what the platform has, and versions that are its own."""
+    if record.base not in platform.catalogue:
+        text = _unknown("base model", record.base, platform.catalogue, where="the catalogue of platform.yaml")
+        document.refuse(("base",), text)
+    if record.recipe not in recipe_names():
+        document.refuse(("recipe",), _unknown("recipe", record.recipe, recipe_names()))
+    for index, version in enumerate(record.versions):
+        if version.version != (wanted := f"{name}-{version.job[:12]}"):
+            text = f"{version.version!r} is not the name of job {version.job} in this record; it is {wanted!r}"
+            document.refuse(("versions", index, "version"), text)
+
+
+def refuse_shared_callers(tenants: Sequence[TenantSource]) -> None:
+    """A caller is of exactly one tenant, so no two rules anywhere match the same caller."""
+    seen: dict[tuple[str, ...], str] = {}
+    for each in tenants:
+        for index, credential in enumerate(each.tenant.credentials):
+            path, key, shown = _caller(credential)
+            where = f"{each.document.file} credentials[{index}]"
+            if key in seen:
+                text = f"{shown} is {seen[key]} already; a caller has exactly one tenant, so remove one of them"
+                each.document.refuse(("credentials", index, *path), text)
+            seen.setdefault(key, where)
+
+
+def refuse_promised_capacity(platform: Platform, document: Document, tenants: Sequence[Tenant]) -> None:
+    """What is guaranteed to all tenants, and the shared part, exists."""
+    for name, flavor in platform.gpu_flavors.items():
+        promised = {t.id: t.training.gpus.guaranteed for t in tenants if t.training.gpus.flavor == name}
+        if any(gpus > flavor.capacity for gpus in promised.values()):
+            continue  # said at the tenant's own line
+        total = sum(promised.values()) + flavor.shared
+        if total > flavor.capacity:
+            parts = [f"{tenant} {gpus}" for tenant, gpus in promised.items() if gpus]
+            shown = ", ".join([*parts, f"shared {flavor.shared}"] if flavor.shared else parts)
+            text = f"{flavor.capacity} GPUs are fewer than what is promised ({total}: {shown}); lower a guarantee"
+            document.refuse(("gpuFlavors", name, "capacity"), text)
+
+
+def _caller(credential: Credential) -> tuple[KeyPath, tuple[str, ...], str]:
+    """Where the rule stands, what identifies its callers, how it is shown. An audience tells no two people apart."""
+    if credential.api_key:
+        return ("apiKey", "id"), ("key", credential.api_key.id), repr(credential.api_key.id)
+    oidc = credential.oidc
+    assert oidc is not None  # noqa: S101 - the model has exactly one of the two
+    return ("oidc",), ("oidc", oidc.issuer, oidc.claim, oidc.value), f"{oidc.claim}={oidc.value} of {oidc.issuer}"
+
+
+def _inside(host: str, platform: Platform) -> str | None:
+    for domain in (CLUSTER_DOMAIN, *platform.dns.search_domains):
+        if _is_below(host, domain):
+            return f"is a name of the cluster ({domain})"
+    if _is_below(host, platform.domain):
+        return f"is a name of the platform ({platform.domain})"
+    if platform.storage.mode == "s3" and _is_object_store(host):
+        return "is an object store, where other tenants' buckets are; jobs reach their own bucket without it"
+    return None
+
+
+def _is_object_store(host: str) -> bool:
+    """Every spelling of S3: s3.eu1…, bucket.s3.dualstack…, s3-accesspoint…, interface endpoints."""
+    return _is_below(host, "amazonaws.com") and any(label.startswith("s3") for label in host.split("."))
+
+
+def _is_below(host: str, domain: str) -> bool:
+    return host == domain or host.endswith(f".{domain}")
+
+
+def _unknown(noun: str, value: str, known: Iterable[str], *, where: str = "") -> str:
+    shown = ", ".join(known) or "none"
+    return f"{value!r} is no {noun}{f' of {where}' if where else ''}; use one of: {shown}"

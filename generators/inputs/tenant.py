@@ -9,7 +9,6 @@ from app.contract.directory import Budget, Credential, Limits
 from app.contract.job import TenantId
 from app.contract.models import ModelRecord
 from app.contract.wire import Wire
-from generators import naming
 
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -78,17 +77,6 @@ class Tenant(Wire):
     def most_gpus(self) -> int:
         """GPUs that training can hold at one time."""
         return self.training.gpus.guaranteed + self.training.gpus.borrow
-
-    @property
-    def trainer_slots(self) -> tuple[str, ...]:
-        """Accounts of the job slots of isolation `hard`, one for each running job; none in `standard`."""
-        slots = self.limits.running_jobs if self.isolation == "hard" else 0
-        return tuple(naming.trainer_slot(number) for number in range(slots))
-
-    @property
-    def trainer_accounts(self) -> tuple[str, ...]:
-        """Every account that ranks may run under."""
-        return (naming.TRAINER, *self.trainer_slots)
 
     @property
     def name(self) -> str:

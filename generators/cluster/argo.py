@@ -1,0 +1,83 @@
+"""Argo CD's own side: the platform's project and Application, and a `default` project that permits nothing."""
+
+from typing import Any
+
+from generators import naming
+from generators.foundation.delivery import (
+    PLATFORM_PROJECT,
+    SERVER,
+    application,
+    application_spec,
+    project,
+)
+from generators.inputs.platform import Platform
+from generators.manifest import Construct, Place, Wave, manifest
+
+# Cluster-scoped kinds that the platform tree and the tenants' foundations hold; a new one is added here, in review.
+CLUSTER_KINDS = (
+    ("", "Namespace"),
+    ("cilium.io", "CiliumClusterwideNetworkPolicy"),
+    ("kueue.x-k8s.io", "ClusterQueue"),
+    ("kueue.x-k8s.io", "Cohort"),
+    ("kueue.x-k8s.io", "ResourceFlavor"),
+    ("rbac.authorization.k8s.io", "ClusterRole"),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+)
+
+
+class PlatformArgo(Construct):
+    """AppProjects `platform` and `default`, Application `platform`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        place = Place("delivery", naming.ARGOCD_NAMESPACE, "platform.yaml", Wave.ACCESS)
+        manifest(self, platform_project(platform), at=place)
+        manifest(self, default_project(), at=place)
+        manifest(self, platform_application(platform), at=place)
+
+
+def platform_project(platform: Platform) -> dict[str, Any]:
+    """Everything but Argo CD's own kinds: who may create an Application in `argocd` is Argo CD's administrator."""
+    spec = {
+        "description": "Platform tree and the foundations of all tenants",
+        "sourceRepos": [platform.repository],
+        "sourceNamespaces": [],
+        "destinations": [{"server": SERVER, "namespace": "*"}],
+        "clusterResourceWhitelist": [{"group": group, "kind": kind} for group, kind in CLUSTER_KINDS],
+        "namespaceResourceBlacklist": [
+            {"group": "argoproj.io", "kind": kind} for kind in ("AppProject", "Application", "ApplicationSet")
+        ],
+        "destinationServiceAccounts": [
+            {
+                "server": SERVER,
+                "namespace": "*",
+                "defaultServiceAccount": f"{naming.ARGOCD_NAMESPACE}:argocd-application-controller",
+            }
+        ],
+    }
+    return project(PLATFORM_PROJECT, spec, labels=dict(naming.MANAGED_BY))
+
+
+def default_project() -> dict[str, Any]:
+    """Argo CD's `default` project permits everything unless it is replaced."""
+    body = project(
+        "default",
+        {
+            "description": "Locked: every Application names its project",
+            "sourceRepos": [],
+            "sourceNamespaces": [],
+            "destinations": [],
+            "clusterResourceWhitelist": [],
+            "namespaceResourceBlacklist": [{"group": "*", "kind": "*"}],
+        },
+        labels=dict(naming.MANAGED_BY),
+    )
+    del body["metadata"]["finalizers"]  # Argo CD makes it anew; nothing may wait for its removal
+    return body
+
+
+def platform_application(platform: Platform) -> dict[str, Any]:
+    """The platform tree without its delivery folder, which the root Application syncs."""
+    path = f"{naming.platform_folder(platform.cluster)}/foundation"
+    spec = application_spec(PLATFORM_PROJECT, path=path, platform=platform)
+    return application("platform", spec, labels=dict(naming.MANAGED_BY))

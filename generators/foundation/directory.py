@@ -1,0 +1,95 @@
+"""What the services know of a tenant and of the platform, as ConfigMaps in their own namespace."""
+
+import json
+from typing import Any
+
+from app.contract.cost import Prices
+from app.contract.directory import (
+    DIRECTORY_KEY,
+    PLATFORM_ID,
+    CatalogueEntry,
+    DirectoryModel,
+    PlatformEntry,
+    TenantEntry,
+    directory_name,
+)
+from app.contract.models import ModelRecord, Stage
+from app.contract.wire import Wire
+from generators import naming
+from generators.inputs.platform import Platform
+from generators.inputs.recipes import recipe_names
+from generators.inputs.tenant import Tenant
+from generators.manifest import Construct, Place, Wave, manifest
+from generators.training.workflow import workflow_template_name
+
+DIRECTORY_LABEL = f"{naming.PREFIX}/directory"  # by which services find the documents
+
+
+class TenantDirectory(Construct):
+    """ConfigMap `directory-<tenant>`: rendered with the tenant, so that tenants share no file."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        place = Place("foundation", naming.SYSTEM_NAMESPACE, tenant.key(""), Wave.CONFIG)
+        manifest(self, document(tenant.id, tenant_entry(tenant, platform), naming.labels(tenant.id)), at=place)
+
+
+class PlatformDirectory(Construct):
+    """ConfigMap `directory-platform`: prices, catalogue, recipes."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        place = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml", Wave.CONFIG)
+        manifest(self, document(PLATFORM_ID, platform_entry(platform), naming.MANAGED_BY), at=place)
+
+
+def tenant_entry(tenant: Tenant, platform: Platform) -> TenantEntry:
+    """The tenant file as far as callers, jobs and money need it."""
+    return TenantEntry(
+        id=tenant.id,
+        display_name=tenant.name,
+        bucket=naming.bucket(platform.storage.bucket_prefix, tenant.id),
+        limits=tenant.limits,
+        budget=tenant.budget,
+        credentials=tenant.credentials,
+        callbacks=tenant.callbacks,
+        models={name: _model(record) for name, record in tenant.models.items()},
+        workflow_template=workflow_template_name(tenant, platform),
+        training_namespace=naming.training_namespace(tenant.id),
+        gpu_hour_price=platform.gpu_flavors[tenant.training.gpus.flavor].price_per_hour,
+    )
+
+
+def platform_entry(platform: Platform) -> PlatformEntry:
+    """The platform file as far as all tenants' jobs need it."""
+    return PlatformEntry(
+        prices=Prices(currency=platform.prices.currency, cpu_hour=platform.prices.cpu_hour),
+        models_bucket=naming.models_bucket(platform.storage.bucket_prefix),
+        catalogue={
+            name: CatalogueEntry(digest=base.digest, licence=base.licence, recipe=base.recipe)
+            for name, base in platform.catalogue.items()
+        },
+        recipes=recipe_names(),
+    )
+
+
+def document(name: str, entry: Wire, labels: dict[str, str]) -> dict[str, Any]:
+    """A directory entry as a ConfigMap; its JSON is canonical, so equal entries are equal bytes."""
+    text = json.dumps(entry.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": directory_name(name), "labels": {**labels, DIRECTORY_LABEL: name}},
+        "data": {DIRECTORY_KEY: text},
+    }
+
+
+def _model(record: ModelRecord) -> DirectoryModel:
+    stable, canary = record.at(Stage.STABLE), record.at(Stage.CANARY)
+    return DirectoryModel(
+        base=record.base,
+        recipe=record.recipe,
+        gate=record.gate,
+        stable=stable.version if stable else None,
+        canary=canary.version if canary else None,
+    )

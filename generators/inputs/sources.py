@@ -1,0 +1,24 @@
+"""A tenant's files as read: the models together with the documents that faults are reported in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from generators.inputs.reading import Document
+from generators.inputs.tenant import Tenant
+
+
+@dataclass(frozen=True)
+class TenantSource:
+    """One tenant, its file, and the files of its model records by name."""
+
+    tenant: Tenant
+    document: Document
+    records: Mapping[str, Document]
+
+
+@dataclass(frozen=True)
+class PlatformSource:
+    """platform.yaml and images.lock."""
+
+    document: Document
+    lock: Document

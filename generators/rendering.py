@@ -1,0 +1,176 @@
+"""The whole of rendered/: built from the inputs, written, or compared with what is there.
+
+One construct tree for each tenant (DESIGN D1): cdk8s grows faster than its number of objects, and one tenant can then
+be rendered alone.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from generators import naming
+from generators.cluster.argo import PlatformArgo
+from generators.cluster.cilium import PlatformNetwork
+from generators.cluster.queues import PlatformQueues
+from generators.cluster.services import PlatformServices
+from generators.foundation.delivery import TenantDelivery
+from generators.foundation.directory import TenantDirectory
+from generators.foundation.kueue import TenantQueue
+from generators.foundation.namespaces import TenantNamespaces
+from generators.foundation.network import TenantNetwork
+from generators.foundation.quota import ServingQuota, TrainingQuota
+from generators.foundation.rbac import TenantAccounts
+from generators.foundation.storage import TenantStorage
+from generators.inputs.folder import Inputs, read_inputs
+from generators.inputs.platform import Platform
+from generators.inputs.tenant import Tenant
+from generators.manifest import Construct, Manifest, synthesize
+from generators.serving.rollout import ModelServing
+from generators.training.workflow import FinetuneWorkflow
+from generators.writing import to_yaml
+
+Files = dict[str, str]  # path from the root -> text
+
+
+class UnknownTenantError(Exception):
+    """`only` names a tenant that has no file."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What rendered/ on disk is not; each list holds paths from the root."""
+
+    missing: tuple[str, ...] = ()
+    stale: tuple[str, ...] = ()
+    different: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.stale or self.different)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """A finished rendering: of everything, or of one tenant's folder."""
+
+    folder: str  # every file below it is ours: what is not in `files` is stale
+    files: Files
+    tenants: tuple[str, ...]
+
+    def compare(self, root: Path) -> Difference:
+        """What differs below `root`; nothing is written."""
+        there = set(_on_disk(root, self.folder))
+        return Difference(
+            missing=tuple(sorted(self.files.keys() - there)),
+            stale=tuple(sorted(there - self.files.keys())),
+            different=tuple(sorted(path for path in there & self.files.keys() if not _same(root, path, self.files))),
+        )
+
+    def write(self, root: Path) -> Difference:
+        """Make the folder below `root` equal to `files`; returns what was changed."""
+        found = self.compare(root)
+        for path in found.stale:
+            (root / path).unlink()
+        for path in (*found.missing, *found.different):
+            target = root / path
+            if target.is_symlink():
+                target.unlink()  # never write through a link
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(self.files[path].encode())
+        _remove_empty_folders(root / self.folder)
+        return found
+
+
+def render(root: Path, *, only: str | None = None) -> Rendering:
+    """Render all tenants and the platform, or one tenant alone.
+
+    Raises InputErrors for faulty inputs and UnknownTenantError when `only` has no file.
+    """
+    inputs = read_inputs(root)
+    if only is None:
+        return render_all(inputs)
+    chosen = [tenant for tenant in inputs.tenants if tenant.id == only]
+    if not chosen:
+        known = ", ".join(tenant.id for tenant in inputs.tenants)
+        raise UnknownTenantError(f"{only!r}: tenants/{only}.yaml is not there; the tenants are {known}")
+    folder = naming.tenant_folder(inputs.platform.cluster, only)
+    return Rendering(folder, tenant_files(chosen[0], inputs.platform), (only,))
+
+
+def write(root: Path, *, only: str | None = None) -> Difference:
+    """Render and write; returns what was changed. Raises as `render` does."""
+    return render(root, only=only).write(root)
+
+
+def check(root: Path, *, only: str | None = None) -> Difference:
+    """Render and compare; falsy when rendered/ is as it must be. Raises as `render` does."""
+    return render(root, only=only).compare(root)
+
+
+def render_all(inputs: Inputs) -> Rendering:
+    """The whole of rendered/<cluster>."""
+    files = platform_files(inputs.platform)
+    for tenant in inputs.tenants:
+        files |= tenant_files(tenant, inputs.platform)
+    folder = naming.rendered_folder(inputs.platform.cluster)
+    return Rendering(folder, files, tuple(tenant.id for tenant in inputs.tenants))
+
+
+def tenant_files(tenant: Tenant, platform: Platform) -> Files:
+    """All files of one tenant. They depend on its own file, its model records and platform.yaml alone (D2)."""
+    return _files(
+        naming.tenant_folder(platform.cluster, tenant.id), lambda scope: _tenant_tree(scope, tenant, platform)
+    )
+
+
+def platform_files(platform: Platform) -> Files:
+    """All files of the platform. They depend on platform.yaml alone (D2)."""
+    return _files(naming.platform_folder(platform.cluster), lambda scope: _platform_tree(scope, platform))
+
+
+def _tenant_tree(scope: Construct, tenant: Tenant, platform: Platform) -> None:
+    TenantNamespaces(scope, "namespaces", tenant=tenant, platform=platform)
+    TenantAccounts(scope, "accounts", tenant=tenant, platform=platform)
+    TrainingQuota(scope, "training-quota", tenant=tenant, platform=platform)
+    ServingQuota(scope, "serving-quota", tenant=tenant, platform=platform)
+    TenantQueue(scope, "queue", tenant=tenant, platform=platform)
+    TenantNetwork(scope, "network", tenant=tenant, platform=platform)
+    TenantStorage(scope, "storage", tenant=tenant, platform=platform)
+    TenantDirectory(scope, "directory", tenant=tenant, platform=platform)
+    FinetuneWorkflow(scope, "finetune", tenant=tenant, platform=platform)
+    for model in tenant.models:
+        ModelServing(scope, f"serving-{model}", tenant=tenant, platform=platform, model=model)
+    TenantDelivery(scope, "delivery", tenant=tenant, platform=platform)
+
+
+def _platform_tree(scope: Construct, platform: Platform) -> None:
+    PlatformServices(scope, "services", platform=platform)
+    PlatformNetwork(scope, "network", platform=platform)
+    PlatformQueues(scope, "queues", platform=platform)
+    PlatformArgo(scope, "argo", platform=platform)
+
+
+def _files(folder: str, build: Callable[[Construct], None]) -> Files:
+    objects = synthesize(build)
+    files = {f"{folder}/{made.path}": _text(made) for made in objects}
+    assert len(files) == len(objects), "objects made = files written"  # noqa: S101 - DESIGN D1
+    return files
+
+
+def _text(made: Manifest) -> str:
+    return to_yaml(made.body, source=made.source)
+
+
+def _on_disk(root: Path, folder: str) -> Iterator[str]:
+    for path in (root / folder).rglob("*"):
+        if path.is_file() or path.is_symlink():
+            yield path.relative_to(root).as_posix()
+
+
+def _same(root: Path, path: str, files: Files) -> bool:
+    return not (root / path).is_symlink() and (root / path).read_bytes() == files[path].encode()
+
+
+def _remove_empty_folders(folder: Path) -> None:
+    for path in sorted(folder.rglob("*"), reverse=True):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
