@@ -111,6 +111,7 @@ def render_all(inputs: Inputs) -> Rendering:
     files = platform_files(inputs.platform)
     for tenant in inputs.tenants:
         files |= tenant_files(tenant, inputs.platform)
+    _refuse_shared_objects(files)
     folder = naming.rendered_folder(inputs.platform.cluster)
     return Rendering(folder, files, tuple(tenant.id for tenant in inputs.tenants))
 
@@ -154,6 +155,19 @@ def _files(folder: str, build: Callable[[Construct], None]) -> Files:
     files = {f"{folder}/{made.path}": _text(made) for made in objects}
     assert len(files) == len(objects), "objects made = files written"  # noqa: S101 - DESIGN D1
     return files
+
+
+def _refuse_shared_objects(files: Files) -> None:
+    """An object that two folders render would be adopted back and forth by two Applications.
+
+    Raises ValueError, because the id rules of naming.py are to make it impossible.
+    """
+    seen: dict[tuple[str, ...], str] = {}
+    for path in files:
+        identity = tuple(path.split("/")[-2:])  # namespace; group, kind and name
+        if identity in seen:
+            raise ValueError(f"{path}: {seen[identity]} is the same object; reserve the id in naming.py")
+        seen[identity] = path
 
 
 def _text(made: Manifest) -> str:

@@ -71,7 +71,7 @@ def read_document(path: Path, *, shown_as: str) -> Document:
         text = path.read_text(encoding="utf-8")
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             if isinstance(event, yaml.AliasEvent):  # refused before it is expanded: ten lines can grow without end
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 document.errors.append(InputError(shown_as, line, f"*{event.anchor}: is an alias; write it out"))
                 return document
         node = yaml.compose(text, Loader=yaml.SafeLoader)
