@@ -5,15 +5,15 @@ import os
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import wiring
 from app.settings import Settings
+from app.wiring import ingest
 
 
 @functools.cache
-def _ingest() -> ASGIApp:
-    return wiring.ingest(Settings.from_environment(os.environ))
+def _made() -> ASGIApp:
+    return ingest(Settings.from_environment(os.environ))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
     """The ASGI application. Raises SettingsError at the first request when a variable is missing."""
-    await _ingest()(scope, receive, send)
+    await _made()(scope, receive, send)

@@ -196,7 +196,7 @@ def job_object(job: Job, platform: PlatformEntry) -> dict[str, Any]:
         "training_file": _file(training.data),
         "validation_file": _file(training.evaluation),
         "result_files": [],
-        "trained_tokens": job.numbers.get("tokens"),
+        "trained_tokens": _whole(job.numbers.get("tokens")),
         "seed": training.seed,
         "hyperparameters": tunables,
         "method": {"type": "supervised", "supervised": {"hyperparameters": tunables}},
@@ -233,3 +233,8 @@ def _file(url: str | None) -> str | None:
 
 def _unix(moment: datetime | None) -> int | None:
     return int(moment.timestamp()) if moment else None
+
+
+def _whole(figure: str | float | None) -> int | None:
+    """The store keeps figures as floats; clients read a count."""
+    return int(figure) if isinstance(figure, int | float) else None

@@ -21,7 +21,7 @@ FILE_ID = re.compile(r"file-[0-9a-z]{26}")
 HTTPS_PORT = 443
 
 # Printable ASCII without what a shell, an URL or a path could read as more than a name.
-_KEY = re.compile(r"[A-Za-z0-9!_.*'()=@+,/-]{1,900}")
+_KEY = re.compile(r"[A-Za-z0-9_.=@+,/-]{1,900}")
 _URL_CHARACTERS = re.compile(r"[!-~]+")  # printable ASCII: no blank, no control character
 _MODEL_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 

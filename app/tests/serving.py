@@ -1,0 +1,142 @@
+"""The real ingest API under test: in this process for single requests, on a loopback port for real clients."""
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from app.api.finetune import Rows
+from app.api.server import build
+from app.broker.queue import Publisher
+from app.broker.sql import SqlPublisher, SqlSubscriber
+from app.buckets import Buckets
+from app.contract.directory import TenantEntry
+from app.directory import read
+from app.store.files import Files
+from app.store.jobs import Jobs
+from app.store.tables import open_store
+from app.telemetry import tracing
+from app.tests.cast import KEYS, write_directory
+
+WEED = Path(sys.executable).parent / "weed"
+
+
+@dataclass(frozen=True)
+class Api:
+    """The application with its real store and queue."""
+
+    application: ASGIApp
+    rows: Rows
+    subscriber: SqlSubscriber
+    traces: Path
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        tenant: str | None = "acme",
+        **body: Any,
+    ) -> httpx.Response:
+        """One request in this process, with the tenant's key."""
+        sent = {**({"Authorization": f"Bearer {KEYS[tenant]}"} if tenant else {}), **(headers or {})}
+        return anyio.run(partial(_send, self.application, method, path, headers=sent, **body))
+
+    def submit(self, body: Mapping[str, Any] | None = None, **options: Any) -> httpx.Response:
+        return self.send("POST", "/api/finetune", json=dict(REQUEST if body is None else body), **options)
+
+
+REQUEST = {"modelId": "smollm2-135m", "datasetUrl": "s3://tenon-acme/datasets/rows.jsonl"}
+
+
+def serve(
+    folder: Path, *tenants: TenantEntry, buckets: Buckets | None = None, publisher: Publisher | None = None
+) -> Api:
+    """The API over a new store in the folder."""
+    engine = open_store(f"sqlite:///{folder}/store.db")
+    rows = Rows(Jobs(engine), Files(engine))
+    traces = folder / "traces.jsonl"
+    application = build(
+        directory=read(write_directory(folder / "directory", *tenants)),
+        publisher=publisher or SqlPublisher(engine),
+        tracing=tracing("ingest", traces),
+        rows=rows,
+        buckets=buckets,
+    )
+    return Api(application, rows, SqlSubscriber(engine), traces)
+
+
+async def _send(application: ASGIApp, method: str, path: str, **options: Any) -> httpx.Response:
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://ingest") as client:
+        return await client.request(method, path, **options)
+
+
+@contextmanager
+def listening(application: ASGIApp) -> Iterator[str]:
+    """The application on a free loopback port; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def object_store(folder: Path, identities: Path) -> Iterator[str]:
+    """SeaweedFS from its wheel with the identities; its URL. Every port is ours, free and on loopback."""
+    names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
+    fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
+    off = ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+    chosen = [f"-{name}={port}" for name, port in ports.items()]
+    command = [str(WEED), "mini", f"-dir={folder}", f"-s3.config={identities}", *fixed, *off, *chosen]
+    url = f"http://127.0.0.1:{ports['s3.port']}"
+    with (folder / "weed.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        try:
+            _await_answer(url, process, seconds=30)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=15)
+
+
+def _await_answer(url: str, process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            httpx.get(f"{url}/status", timeout=1)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise TimeoutError(f"{url} does not answer")
+
+
+def _free_ports(count: int) -> list[int]:
+    """Below 55536, because every port of SeaweedFS has a gRPC twin 10,000 above."""
+    free: list[int] = []
+    while len(free) < count:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        if port < 55_536 and port not in free:
+            free.append(port)
+    return free

@@ -1,0 +1,279 @@
+"""The unmodified `openai` client against the ingest API over loopback, with uploads into a real SeaweedFS."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import boto3
+import openai
+import pytest
+from openai import OpenAI
+from sqlalchemy import update
+
+from app.buckets import Buckets
+from app.contract.directory import Limits
+from app.contract.job import JobState
+from app.jobs.ids import Ids
+from app.store.tables import StoreUnavailable, jobs, writing
+from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
+from app.tests.serving import Api, listening, object_store, serve
+
+ROWS = b'{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}\n' * 3
+ADMINISTRATOR = ("administrator", "administrator-secret-of-the-tests")
+INGEST = ("ingest", "ingest-secret-of-the-tests")
+URL = "s3://tenon-acme/datasets/rows.jsonl"
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """SeaweedFS with the buckets of acme and globex; the API's account is in the environment, as boto3 expects."""
+    folder = tmp_path_factory.mktemp("s3")
+    own = [f"{action}:tenon-{tenant}" for tenant in KEYS for action in ("Read", "Write", "List")]
+    accounts = [_account(*ADMINISTRATOR, actions=["Admin"]), _account(*INGEST, actions=own)]
+    identities = folder / "identities.json"
+    identities.write_text(json.dumps({"identities": accounts}), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, object_store(folder, identities) as url:
+        key, secret = ADMINISTRATOR
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
+        )
+        for tenant in KEYS:
+            client.create_bucket(Bucket=f"tenon-{tenant}")
+        client.close()
+        for name, value in zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), INGEST, strict=True):
+            patch.setenv(name, value)
+        yield url
+
+
+def _account(key: str, secret: str, *, actions: list[str]) -> dict[str, Any]:
+    return {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+
+@pytest.fixture(scope="module")
+def api(s3: str, tmp_path_factory: pytest.TempPathFactory) -> Api:
+    return serve(tmp_path_factory.mktemp("openai"), buckets=Buckets(s3))
+
+
+@pytest.fixture(scope="module")
+def url(api: Api) -> Iterator[str]:
+    with listening(api.application) as url:
+        yield f"{url}/v1"
+
+
+@pytest.fixture
+def acme(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=url, api_key=KEYS["acme"]) as client:
+        yield client
+
+
+@pytest.fixture
+def globex(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=url, api_key=KEYS["globex"]) as client:
+        yield client
+
+
+@pytest.mark.requirement("A11")
+def test_a_job_goes_from_its_upload_to_its_cancellation(acme: OpenAI) -> None:
+    file = acme.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune")
+    job = acme.fine_tuning.jobs.create(
+        model="smollm2-135m",
+        training_file=file.id,
+        suffix="replies",
+        method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2, "batch_size": "auto"}}},
+        metadata={"team": "support"},
+    )
+    assert (job.object, job.status, job.model, job.training_file) == (
+        "fine_tuning.job",
+        "queued",
+        "smollm2-135m",
+        file.id,
+    )
+    assert job.hyperparameters.n_epochs == 2
+    assert acme.fine_tuning.jobs.retrieve(job.id) == job
+    assert acme.fine_tuning.jobs.list(limit=1).data == [job]
+    assert [event.message for event in acme.fine_tuning.jobs.list_events(job.id)] == ["queued"]
+    assert acme.fine_tuning.jobs.cancel(job.id).status == "cancelled"
+
+
+def test_a_job_that_has_ended_is_not_cancelled_and_not_asked_again(api: Api, acme: OpenAI) -> None:
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL)
+    with writing(api.rows.jobs.engine) as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=JobState.SUCCEEDED))
+    with pytest.raises(openai.ConflictError, match="nothing is left") as ended:
+        acme.fine_tuning.jobs.cancel(job.id)
+    assert (ended.value.code, ended.value.response.headers["x-should-retry"]) == ("job_ended", "false")
+    assert acme.fine_tuning.jobs.retrieve(job.id).fine_tuned_model == f"replies-{job.id[:12]}"
+
+
+@pytest.mark.requirement("A6")
+def test_one_key_through_both_apis_is_one_job(api: Api, acme: OpenAI) -> None:
+    file = acme.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune")
+    headers = {"Idempotency-Key": "both"}
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=file.id, extra_headers=headers)
+    wanted = {"modelId": "replies", "datasetUrl": file.id, "tenantId": "acme"}
+    again = api.submit(wanted, headers=headers)
+    stored = api.rows.files.get("acme", file.id)
+    assert stored is not None
+    by_url = api.submit({**wanted, "datasetUrl": f"s3://tenon-acme/{stored.key}"}, headers=headers)
+    assert {again.json()["jobId"], by_url.json()["jobId"]} == {job.id}
+
+
+def test_a_file_comes_back_as_it_was_sent_and_lies_in_the_tenants_bucket(api: Api, acme: OpenAI) -> None:
+    sent = acme.files.create(file=("../../rows of today.jsonl", ROWS), purpose="fine-tune")
+    stored = api.rows.files.get("acme", sent.id)
+    assert stored is not None
+    assert stored.key == f"datasets/{sent.id}-rows-of-today.jsonl"
+    assert acme.files.retrieve(sent.id) == sent
+    assert acme.files.content(sent.id).read() == ROWS
+    assert sent.id in [file.id for file in acme.files.list()]
+
+
+def test_a_file_bigger_than_memory_keeps_comes_back_too(acme: OpenAI) -> None:
+    rows = ROWS * 20_000  # beyond 1 MiB an upload is spooled to the disk
+    file = acme.files.create(file=("rows.jsonl", rows), purpose="fine-tune")
+    assert file.bytes == len(rows)
+    assert acme.files.content(file.id).read() == rows
+
+
+def test_pages_end_and_follow_each_other(globex: OpenAI) -> None:
+    made = [
+        globex.fine_tuning.jobs.create(model="replies", training_file=f"s3://tenon-globex/{number}").id
+        for number in range(5)
+    ]
+    assert [job.id for job in globex.fine_tuning.jobs.list(limit=2)] == made[::-1]
+
+
+def test_a_list_is_filtered_by_metadata(acme: OpenAI) -> None:
+    made = acme.fine_tuning.jobs.create(model="replies", training_file=URL, metadata={"run": "night [1]"})
+    acme.fine_tuning.jobs.create(model="replies", training_file=URL, metadata={"run": "day"})
+    assert [job.id for job in acme.fine_tuning.jobs.list(metadata={"run": "night [1]"})] == [made.id]
+
+
+@pytest.mark.parametrize("key", ['a"b', "a\\b", "$", "a.b", "[0]", "é", ""])
+def test_any_metadata_key_may_be_asked_for(api: Api, key: str) -> None:
+    made = api.submit({"modelId": "replies", "datasetUrl": URL, "metadata": {key: "yes"}}).json()["jobId"]
+    answer = api.send("GET", "/v1/fine_tuning/jobs", params={f"metadata[{key}]": "yes"})
+    assert answer.status_code == 200
+    assert made in [job["id"] for job in answer.json()["data"]]
+
+
+def test_the_models_are_bases_records_and_versions_in_use(acme: OpenAI) -> None:
+    owners = {model.id: model.owned_by for model in acme.models.list()}
+    assert owners == {"smollm2-135m": "platform", "b" * 50: "platform", "replies": "acme", "replies-1": "acme"}
+
+
+@pytest.mark.requirement("A17")
+def test_another_tenants_files_and_jobs_are_not_there(acme: OpenAI, globex: OpenAI) -> None:
+    file = acme.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune").id
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=file).id
+    reads: list[Callable[[], object]] = [partial(globex.files.retrieve, file), partial(globex.files.content, file)]
+    reads += [partial(call, job) for call in (globex.fine_tuning.jobs.retrieve, globex.fine_tuning.jobs.cancel)]
+    reads.append(lambda: globex.fine_tuning.jobs.list_events(job))
+    for read in reads:
+        with pytest.raises(openai.NotFoundError):
+            read()
+    with pytest.raises(openai.BadRequestError, match="no file of yours"):
+        globex.fine_tuning.jobs.create(model="replies", training_file=file)
+    assert file not in [other.id for other in globex.files.list()]
+
+
+def test_an_unknown_key_is_an_authentication_error(url: str) -> None:
+    with OpenAI(base_url=url, api_key=UNKNOWN_KEY) as nobody, pytest.raises(openai.AuthenticationError) as refusal:
+        nobody.models.list()
+    assert refusal.value.code == "invalid_api_key"
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameter", "told"),
+    [
+        ({"model": "gpt-4o"}, "model", "use one of"),
+        ({"training_file": "file-none"}, "training_file", "own bucket"),
+        ({"validation_file": "s3://tenon-globex/rows"}, "validation_file", "own bucket"),
+        ({"suffix": "No Label"}, "suffix", "match pattern"),
+        ({"seed": -1}, "seed", "greater than"),
+        ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "integrations", "at most 0"),
+        ({"hyperparameters": {"n_epochs": 1000}}, "hyperparameters.n_epochs", "less than"),
+        ({"hyperparameters": {"batch_size": 8}}, "hyperparameters.batch_size", "the recipe decides"),
+        (
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"learning_rate_multiplier": 2}}}},
+            "method.supervised.hyperparameters.learning_rate_multiplier",
+            "learningRate",
+        ),
+        ({"method": {"type": "dpo"}}, "method.type", "supervised"),
+        ({"extra_body": {"priority": 1}}, "priority", "no field"),
+    ],
+)
+def test_a_bad_field_is_named_in_openais_words(acme: OpenAI, fields: dict[str, Any], parameter: str, told: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=told) as refusal:
+        acme.fine_tuning.jobs.create(**{"model": "replies", "training_file": URL, **fields})
+    assert refusal.value.param == parameter
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "field"),
+    [
+        ({"data": {"purpose": "fine-tune"}, "files": {"other": b"x"}}, 400, "file"),
+        ({"data": {"purpose": "fine-tune"}, "files": {"file": ("a", b"")}}, 400, "file"),
+        ({"data": {"purpose": "vision"}, "files": {"file": ("a", ROWS)}}, 400, "purpose"),
+        ({"data": {"purpose": "fine-tune", "x": "1"}, "files": {"file": ("a", ROWS)}}, 400, "x"),
+        ({"data": {"purpose": "fine-tune"}, "files": [("file", ("a", ROWS)), ("file", ("b", ROWS))]}, 400, None),
+        ({"content": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, None),
+        ({"json": {"purpose": "fine-tune"}}, 415, None),
+    ],
+)
+def test_a_bad_upload_is_refused(api: Api, parts: dict[str, Any], status: int, field: str | None) -> None:
+    answer = api.send("POST", "/v1/files", **parts)
+    assert answer.status_code == status
+    assert field in {None, *(error["field"] for error in answer.json()["errors"])}
+
+
+def test_an_upload_above_the_cap_is_refused_before_it_is_read(api: Api) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b", "Content-Length": str(600 << 20)}
+    assert api.send("POST", "/v1/files", content=b"--b--", headers=headers).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("limit", "path"), [("0", "files"), ("x", "files"), ("101", "fine_tuning/jobs"), ("", "files")]
+)
+def test_a_limit_that_is_none_is_refused(api: Api, limit: str, path: str) -> None:
+    answer = api.send("GET", f"/v1/{path}", params={"limit": limit})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "limit")
+
+
+def test_a_bucket_that_is_missing_is_503_with_the_remedy(s3: str, tmp_path: Path) -> None:
+    entry = tenant_entry(limits=Limits()).model_copy(update={"bucket": "tenon-gone"})
+    api = serve(tmp_path, entry, buckets=Buckets(s3))
+    answer = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", ROWS)})
+    assert answer.status_code == 503
+    assert "bucket tenon-gone" in answer.json()["detail"]
+
+
+def test_a_dead_object_store_is_503_soon_and_leaves_no_file(s3: str, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    api = serve(tmp_path, buckets=Buckets(f"http://127.0.0.1:{port}"))
+    answer = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", ROWS)})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "check TENON_S3_URL" in answer.json()["detail"]
+    assert api.rows.files.list("acme", after=None, limit=9) == []
+
+
+def test_no_row_means_no_file_even_when_the_bytes_arrived(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = serve(tmp_path, buckets=Buckets(s3))
+
+    def full(_file: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    monkeypatch.setattr(api.rows.files, "add", full)
+    answer = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", ROWS)})
+    assert answer.status_code == 503
+    assert api.send("GET", "/v1/files").json()["data"] == []
+
+
+def test_drawn_ids_differ() -> None:
+    assert len({Ids().draw() for _ in range(100)}) == 100
