@@ -71,8 +71,10 @@ def admit(wanted: FinetuneRequest, admission: Admission, *, job: str, created_at
     """The job. Raises Refused with every refusal."""
     refusals: list[Refusal] = []
     model = _model(wanted, admission, refusals)
-    data = _dataset("datasetUrl", wanted.dataset_url, admission, refusals)
-    evaluation = wanted.evaluation_url and _dataset("evaluationUrl", wanted.evaluation_url, admission, refusals)
+    data = _dataset(wanted.dataset_url, admission, refusals, field="datasetUrl")
+    evaluation = None
+    if wanted.evaluation_url is not None:
+        evaluation = _dataset(wanted.evaluation_url, admission, refusals, field="evaluationUrl")
     _callback(wanted.callback_url, admission.tenant, refusals)
     if refusals or model is None:
         raise Refused(refusals)
@@ -156,7 +158,7 @@ def _is_model_name(name: str) -> bool:
     return True
 
 
-def _dataset(field: str, url: str, admission: Admission, refusals: list[Refusal]) -> str:
+def _dataset(url: str, admission: Admission, refusals: list[Refusal], *, field: str) -> str:
     """The dataset as an s3 URL; what it returns beside a refusal is never used."""
     bucket = admission.tenant.bucket
     if FILE_ID.fullmatch(url):
