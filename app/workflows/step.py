@@ -20,6 +20,7 @@ from trainer.contract.job import TrainingJob
 from trainer.contract.steps import Step
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+ERRORS = f"{bucket.LOG}.errors"  # stderr, apart: its last line is what a failed step has to say
 MOST_MESSAGE_BYTES = 4096
 _PR_SET_PDEATHSIG = 1
 
@@ -94,8 +95,8 @@ class StepProcess:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], *, folder: Path, lock: Lock) -> None:
         self.folder = folder
         (folder / "work").mkdir(exist_ok=True, mode=0o700)
-        with (folder / bucket.LOG).open("ab") as log:
-            self.begins_at = log.tell()
+        with (folder / bucket.LOG).open("ab") as log, (folder / ERRORS).open("ab") as errors:
+            self.begins_at = errors.tell()
             parent = os.getpid()
             self.process = subprocess.Popen(  # noqa: S603 - the command is the pipeline's
                 command,
@@ -103,7 +104,7 @@ class StepProcess:
                 cwd=folder / "work",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
-                stderr=subprocess.STDOUT,
+                stderr=errors,
                 start_new_session=True,
                 pass_fds=[lock.descriptor],
                 preexec_fn=(lambda: _end_with(parent)) if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
@@ -131,7 +132,7 @@ class StepProcess:
         return Ending(
             returncode=code,
             at=datetime.now(UTC),
-            last_line=_last_line(self.folder / bucket.LOG, after=self.begins_at),
+            last_line=_last_line(self.folder / ERRORS, after=self.begins_at),
             checkpoints=checkpoints(self.folder / "work"),
         )
 
@@ -151,8 +152,8 @@ def _credentials(path: Path) -> dict[str, str]:
         raise CredentialsError(text) from error
 
 
-def _last_line(log: Path, *, after: int) -> str:
-    with log.open("rb") as file:
+def _last_line(errors: Path, *, after: int) -> str:
+    with errors.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         file.seek(max(after, end - MOST_MESSAGE_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
