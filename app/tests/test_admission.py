@@ -137,3 +137,7 @@ def test_drawn_ids_sort_by_second_and_fit_kubernetes_names(first: int, second: i
     ids = [Ids(clock=lambda now=now: float(now), random_bits=lambda _bits: 0).draw() for now in (early, late)]  # type: ignore[misc]
     assert ids == sorted(ids)
     assert all(len(drawn) == 26 and drawn.isalnum() and drawn == drawn.lower() for drawn in ids)
+
+
+def test_drawn_ids_differ() -> None:
+    assert len({Ids().draw() for _ in range(100)}) == 100

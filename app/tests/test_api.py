@@ -267,6 +267,17 @@ def test_503_and_no_job_without_the_brokers_acknowledgement(tmp_path: Path) -> N
     assert jobs_of(api) == []
 
 
+def test_503_while_the_store_cannot_be_opened(tmp_path: Path) -> None:
+    api = serve(tmp_path)
+    api.rows.jobs.engine.dispose()
+    for file in tmp_path.glob("store.db*"):
+        file.unlink()
+    (tmp_path / "store.db").mkdir()
+    for answer in (api.send("GET", "/v1/fine_tuning/jobs"), api.submit(headers=KEYED), api.submit()):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
+        assert str(tmp_path) not in answer.text
+
+
 def test_a_job_that_the_broker_has_is_accepted_though_its_row_fails(
     fresh: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:

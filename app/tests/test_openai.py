@@ -16,7 +16,6 @@ from sqlalchemy import update
 from app.buckets import Buckets
 from app.contract.directory import Limits
 from app.contract.job import JobState
-from app.jobs.ids import Ids
 from app.store.tables import StoreUnavailable, jobs, writing
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
 from app.tests.serving import Api, listening, object_store, serve
@@ -273,7 +272,3 @@ def test_no_row_means_no_file_even_when_the_bytes_arrived(
     answer = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", ROWS)})
     assert answer.status_code == 503
     assert api.send("GET", "/v1/files").json()["data"] == []
-
-
-def test_drawn_ids_differ() -> None:
-    assert len({Ids().draw() for _ in range(100)}) == 100
