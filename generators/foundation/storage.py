@@ -17,7 +17,10 @@ from generators.naming import MODEL, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
 from generators.policies import from_pods, pods, policy, resolve, subject, to_pods
 from generators.versions import EXTERNAL_SECRETS
 
-FILER_PORTS = (8888, 18888)  # HTTP, and gRPC 10,000 above it
+# Of `weed server -filer`, which runs as account `filer`: a gateway asks the filer, finds volumes at the master, and
+# reads and writes them itself (seen with SeaweedFS 4.48). Each HTTP port has its gRPC port 10,000 above it.
+FILER_PORT, VOLUME_PORT, MASTER_PORT = 8888, 8080, 9333
+FILER_PORTS = (VOLUME_PORT, FILER_PORT, VOLUME_PORT + 10_000, FILER_PORT + 10_000, MASTER_PORT + 10_000)
 BUCKET_KEYS = "bucket"  # Secret of each tenant namespace: accessKey, secretKey
 SECRET_STORE = "tenon"  # noqa: S105 - name of the ClusterSecretStore that the platform brings
 
@@ -98,11 +101,19 @@ def external_secret(name: str, path: str, *, keys: tuple[str, ...], labels: dict
 
 def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], image: str) -> dict[str, Any]:
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
-    filer = f"{hosts.FILER}:{FILER_PORTS[0]}"
+    filer = f"{hosts.FILER}:{FILER_PORT}"
     container = {
         "name": "s3",
         "image": image,
-        "command": ["weed", "s3", f"-filer={filer}", f"-port={hosts.S3_PORT}", "-config=/etc/s3/s3.json"],
+        "command": [
+            "weed",
+            "s3",
+            f"-filer={filer}",
+            f"-port={hosts.S3_PORT}",
+            "-config=/etc/s3/s3.json",
+            "-port.iceberg=0",  # two more servers that are on by default
+            "-port.lance=0",
+        ],
         "ports": [{"name": "s3", "containerPort": hosts.S3_PORT}],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": hosts.S3_PORT}},
         "resources": restricted.resources("1", "1Gi"),

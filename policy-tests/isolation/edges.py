@@ -14,7 +14,7 @@ STATUS_PORT = 8081
 METRICS_PORT = 9464
 MODEL_PORT = 8000
 RAY_PORT = 8265  # of a Ray head, to which the operator submits the job
-FILER_PORTS = (8888, 18888)
+FILER_PORTS = (8080, 8888, 18080, 18888, 19333)  # volumes, filer, master: one program under account `filer`
 DNS = (Port(53, "UDP"), Port(53, "TCP"))
 TLS = Port(443, "TCP")
 
