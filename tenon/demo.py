@@ -125,15 +125,15 @@ def follow(connection: dict[str, Any], job: str) -> None:
 
     client = openai.OpenAI(base_url=f"{connection['api']}/v1", api_key=connection["keys"][TENANT])
     deadline = time.monotonic() + JOB_SECONDS
+    seen: Any = openai.omit
     with _progress() as progress:
         task = progress.add_task("queued", total=100)
         while time.monotonic() < deadline:
             found = client.fine_tuning.jobs.retrieve(job)
-            newest = next(iter(client.fine_tuning.jobs.list_events(job, limit=1)), None)
-            percent = (
-                (newest.data or {}).get("progressPercentage") if newest and isinstance(newest.data, dict) else None
-            )
-            progress.update(task, description=newest.message[:60] if newest else found.status, completed=percent)
+            for event in client.fine_tuning.jobs.list_events(job, after=seen):
+                seen = event.id
+                data = event.data if isinstance(event.data, dict) else {}
+                progress.update(task, description=event.message[:60], completed=data.get("progressPercentage"))
             if found.status == "succeeded":
                 progress.update(task, description="succeeded", completed=100)
                 return
