@@ -1,0 +1,102 @@
+"""LoRA on a base model, in peft's file form. The only module that imports peft.
+
+Adapter weights are fp32 whatever the base's precision: small updates vanish in bf16.
+"""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from trainer.contract.recipe import Recipe
+from trainer.outcomes import BadInput
+from trainer.publishing.manifest import seal, sha256_of, to_json
+
+WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
+_ALL_LINEAR = "all-linear"
+
+
+class Adapted:
+    """A base model with one LoRA adapter. parameters: what is trained, by name, sorted."""
+
+    def __init__(self, base: torch.nn.Module, recipe: Recipe, *, seed: int) -> None:
+        """Raises BadInput when the recipe's targets are not in the base model."""
+        torch.manual_seed(seed)  # of the A matrices; B begins at zero
+        targets: Any = _ALL_LINEAR if recipe.targets == (_ALL_LINEAR,) else list(recipe.targets)
+        config = LoraConfig(
+            r=recipe.rank,
+            lora_alpha=recipe.alpha,
+            lora_dropout=recipe.dropout,
+            target_modules=targets,
+            task_type="CAUSAL_LM",
+        )
+        try:
+            with warnings.catch_warnings():  # peft asks transformers by a name that is going away
+                warnings.simplefilter("ignore", FutureWarning)
+                self._model: Any = get_peft_model(base, config, autocast_adapter_dtype=True)
+        except ValueError as error:
+            raise BadInput(f"recipe targets {list(recipe.targets)}: {error}; name modules of the base model") from error
+        self._recipe = recipe
+        named = sorted(self._model.named_parameters(), key=lambda pair: pair[0])
+        self.parameters: dict[str, torch.nn.Parameter] = {
+            name: weight for name, weight in named if weight.requires_grad
+        }
+
+    @property
+    def total_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self._model.parameters())
+
+    @property
+    def causal(self) -> Any:
+        """The base model with the adapter in its layers."""
+        return self._model.get_base_model()
+
+    def training(self, *, mode: bool) -> None:
+        """Dropout on or off."""
+        self._model.train(mode)
+
+    def without(self) -> AbstractContextManager[None]:
+        """While it lasts, the base model alone."""
+        context: AbstractContextManager[None] = self._model.disable_adapter()
+        return context
+
+    def save(self, folder: Path, facts: Mapping[str, Any]) -> str:
+        """Write a sealed adapter folder; returns the adapter digest. Same weights, same bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
+        tensors = {name: weight.detach().to("cpu", torch.float32).contiguous() for name, weight in weights.items()}
+        save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+        targets = sorted({name.rsplit(".lora_", 1)[0].rsplit(".", 1)[1] for name in tensors})
+        (folder / CONFIG).write_text(to_json(_config(self._recipe, targets, facts)), encoding="utf-8")
+        seal(folder, facts)
+        return sha256_of(folder / WEIGHTS)
+
+    def load(self, folder: Path) -> None:
+        """Take the weights of a saved adapter. Raises BadInput when it is of another shape."""
+        try:
+            result: Any = set_peft_model_state_dict(self._model, load_file(folder / WEIGHTS))
+        except RuntimeError as error:
+            raise BadInput(f"{folder / WEIGHTS}: does not fit this base model and recipe ({error})") from error
+        if result.unexpected_keys:
+            raise BadInput(f"{folder / WEIGHTS}: has weights for modules that the base model lacks; use its own base")
+
+
+def _config(recipe: Recipe, targets: list[str], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """adapter_config.json as peft and vLLM read it, without paths and library versions."""
+    return {
+        "base_model_name_or_path": facts["baseDigest"],
+        "bias": "none",
+        "inference_mode": True,
+        "lora_alpha": recipe.alpha,
+        "lora_dropout": recipe.dropout,
+        "peft_type": "LORA",
+        "r": recipe.rank,
+        "target_modules": targets,
+        "task_type": "CAUSAL_LM",
+    }

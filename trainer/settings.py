@@ -1,0 +1,62 @@
+"""What a step is told: the job, the attempt, where to read and write. Read once from the environment, then frozen."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.contract import bucket, steps
+from trainer.contract.job import TrainingJob
+from trainer.outcomes import BadInput
+
+
+@dataclass(frozen=True)
+class Settings:
+    """attempt_url: folder that this attempt alone writes. older_urls: earlier attempts' folders, newest first.
+
+    version_url: where `publish` puts the version; None when nothing is published. work: scratch of this machine.
+    """
+
+    job: TrainingJob
+    attempt_url: str
+    work: Path
+    attempt: int = 1
+    older_urls: tuple[str, ...] = ()
+    version_url: str | None = None
+    status_url: str | None = None
+    status_token: Path | None = None
+    traceparent: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
+        """Raises BadInput, naming every missing variable at once, or the one whose value is wrong."""
+        needed = (steps.JOB, steps.ATTEMPT, steps.BUCKET_URL)
+        if missing := [name for name in needed if not environment.get(name)]:
+            raise BadInput(f"{', '.join(missing)}: not set; the workflow sets them (trainer/contract/steps.py)")
+        try:
+            job = TrainingJob.from_parameter(environment[steps.JOB])
+        except ValueError as error:
+            raise BadInput(
+                f"{steps.JOB}: is no base64url JSON of a TrainingJob ({_flat(error)}); send another"
+            ) from error
+        number = environment[steps.ATTEMPT]
+        if not (number.isascii() and number.isdigit() and int(number) >= 1):
+            raise BadInput(f"{steps.ATTEMPT}: {number!r} is no attempt number; count from 1")
+        root, token = environment[steps.BUCKET_URL].rstrip("/"), environment.get(steps.STATUS_TOKEN_FILE)
+        attempt = int(number)
+        return cls(
+            job=job,
+            attempt_url=f"{root}/{bucket.attempt(job.job, attempt)}",
+            work=Path(environment.get(steps.WORK) or Path(tempfile.gettempdir()) / f"{job.job}-{attempt}"),
+            attempt=attempt,
+            older_urls=tuple(f"{root}/{bucket.attempt(job.job, older)}" for older in range(attempt - 1, 0, -1)),
+            version_url=f"{root}/{bucket.version(job.model, job.version)}",
+            status_url=environment.get(steps.STATUS_URL) or None,
+            status_token=Path(token) if token else None,
+            traceparent=environment.get(steps.TRACEPARENT) or None,
+        )
+
+
+def _flat(error: Exception) -> str:
+    """An error on one line, because a step's last line on stderr is what people get to see."""
+    return "; ".join(line.strip() for line in str(error).splitlines() if "errors.pydantic.dev" not in line)

@@ -1,0 +1,128 @@
+"""Where progress goes: a terminal, the watcher's status endpoint, both or nowhere. A sink never raises.
+
+The status body is the KubeflowCallback form: `{"trainerStatus": {lastUpdatedTime, progressPercentage,
+estimatedRemainingSeconds, metrics: [{name, value}]}}`, all values strings, sent with the attempt's bearer token.
+"""
+
+import json
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+Metrics = Mapping[str, object]
+
+_SECONDS_BETWEEN = 2.0
+_SECONDS_AFTER_FAILURE = 30.0
+_TIMEOUT_SECONDS = 3.0
+_FINAL_TRIES = 3
+
+
+class Sink(Protocol):
+    """Told how a step gets on."""
+
+    def begin(self, step: str) -> None: ...
+    def progress(self, done: int, total: int, metrics: Metrics) -> None: ...
+    def finish(self, metrics: Metrics) -> None: ...
+
+
+class Sinks:
+    """Several sinks as one."""
+
+    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
+        self._sinks = tuple(sinks)
+
+    def begin(self, step: str) -> None:
+        for sink in self._sinks:
+            sink.begin(step)
+
+    def progress(self, done: int, total: int, metrics: Metrics) -> None:
+        for sink in self._sinks:
+            sink.progress(done, total, metrics)
+
+    def finish(self, metrics: Metrics) -> None:
+        for sink in self._sinks:
+            sink.finish(metrics)
+
+
+class StatusSink:
+    """POSTs to the watcher: at most one every 2 s, none for 30 s after one that failed, and a last one at the end."""
+
+    def __init__(self, url: str, token: Path | None) -> None:
+        self._url, self._token = url, token
+        self._not_before = 0.0
+        self._began = time.monotonic()
+        self._step = ""
+
+    def begin(self, step: str) -> None:
+        self._began, self._step = time.monotonic(), step
+        self._send(percent=0, remaining=None, metrics={"phase": step})
+
+    def progress(self, done: int, total: int, metrics: Metrics) -> None:
+        if time.monotonic() < self._not_before:
+            return
+        remaining = (time.monotonic() - self._began) / done * (total - done) if done else None
+        self._send(percent=100 * done // max(total, 1), remaining=remaining, metrics={"phase": self._step, **metrics})
+
+    def finish(self, metrics: Metrics) -> None:
+        """The numbers that the job's row keeps: tried a few times, because nothing follows them."""
+        for _ in range(_FINAL_TRIES):
+            if self._send(percent=100, remaining=0, metrics={"phase": self._step, **metrics}):
+                return
+
+    def _send(self, *, percent: int, remaining: float | None, metrics: Metrics) -> bool:
+        status: dict[str, Any] = {
+            "lastUpdatedTime": datetime.now(UTC).isoformat(timespec="seconds"),
+            "progressPercentage": percent,
+            "metrics": [{"name": name, "value": str(value)} for name, value in metrics.items() if value is not None],
+        }
+        if remaining is not None:
+            status["estimatedRemainingSeconds"] = int(remaining)
+        try:
+            headers = {"Content-Type": "application/json"}
+            if self._token is not None:
+                headers["Authorization"] = f"Bearer {self._token.read_text().strip()}"
+            body = json.dumps({"trainerStatus": status}).encode()
+            request = urllib.request.Request(self._url, body, headers, method="POST")  # noqa: S310 - set by the workflow
+            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
+                self._not_before = time.monotonic() + _SECONDS_BETWEEN
+        except (OSError, ValueError):  # a training does not end because nobody listens
+            self._not_before = time.monotonic() + _SECONDS_AFTER_FAILURE
+            return False
+        return True
+
+
+class ConsoleSink:
+    """A progress bar on stderr."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description:9}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+        self._bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console)
+        self._bar: TaskID | None = None
+
+    def begin(self, step: str) -> None:
+        if self._bar is None:
+            self._bars.start()
+        else:
+            self._bars.update(self._bar, total=1, completed=1)
+        self._bar = self._bars.add_task(step, total=None, note="")
+
+    def progress(self, done: int, total: int, metrics: Metrics) -> None:
+        if self._bar is not None:
+            note = "  ".join(f"{name} {value}" for name, value in metrics.items())
+            self._bars.update(self._bar, completed=done, total=total, note=note)
+
+    def finish(self, metrics: Metrics) -> None:
+        del metrics
+        if self._bar is not None:
+            self._bars.update(self._bar, total=1, completed=1)
+        self.close()
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._bars.stop()
