@@ -5,6 +5,7 @@ double-quoted; LF, UTF-8, no anchors, no folding, `{}` and `[]` kept.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -61,7 +62,7 @@ def _scalar(value: Any) -> str:
         case int():
             return str(value)
         case float():
-            return repr(value)
+            return _decimal(value)
         case str():
             return value if _is_plain(value) else _quoted(value)
         case Mapping():
@@ -69,6 +70,14 @@ def _scalar(value: Any) -> str:
         case Sequence():
             return "[]"
     raise TypeError(f"{value!r}: a {type(value).__name__} has no YAML form here; give plain data")
+
+
+def _decimal(value: float) -> str:
+    """Shortest form that reads back as the same number; YAML 1.1 wants a point before the exponent."""
+    if not math.isfinite(value):
+        raise TypeError(f"{value!r}: is no finite number; a manifest has none")
+    mantissa, exponent, power = repr(value).partition("e")
+    return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
 
 
 def _is_plain(text: str) -> bool:

@@ -16,6 +16,7 @@ Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 MOST_BYTES = 1024 * 1024  # of one input file; a tenant file has about one KiB
+MOST_LEVELS = 20
 
 
 @dataclass(frozen=True, order=True)
@@ -62,32 +63,43 @@ class Document:
 
 
 def read_document(path: Path, *, shown_as: str) -> Document:
-    """Read one file. Unreadable, non-UTF-8 or malformed YAML, aliases and duplicate keys become errors."""
+    """Read one file. What is unreadable, not UTF-8, not YAML, too large or too deep becomes an error, as do aliases."""
     document = Document(shown_as)
     try:
         if (size := path.stat().st_size) > MOST_BYTES:
             document.refuse((), f"{size} bytes are more than an input file has ({MOST_BYTES}); is it the right file?")
             return document
         text = path.read_text(encoding="utf-8")
-        for event in yaml.parse(text, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # refused before it is expanded: ten lines can grow without end
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                document.errors.append(InputError(shown_as, line, f"*{event.anchor}: is an alias; write it out"))
-                return document
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        document.data = _plain(node, (), document) if node is not None else None
+        if _is_harmless(text, document):
+            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            document.data = _plain(node, (), document) if node is not None else None
     except OSError as error:
         document.refuse((), f"cannot be read ({error.strerror}); the file has to be there and readable")
     except UnicodeDecodeError as error:
         document.refuse((), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")
-    except RecursionError:
-        document.refuse((), "is nested too deeply; no input needs more than ten levels")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         line = mark.line + 1 if mark else 1
         document.errors.append(InputError(shown_as, line, f"not YAML: {problem}; mend the syntax"))
     return document
+
+
+def _is_harmless(text: str, document: Document) -> bool:
+    """Whether the text can be composed: no alias, which ten lines of grow without end, and few levels."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            document.errors.append(InputError(document.file, line, f"*{event.anchor}: is an alias; write it out"))
+            return False
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_LEVELS:
+            reason = f"is nested more than {MOST_LEVELS} levels deep; no input needs that"
+            document.errors.append(InputError(document.file, line, reason))
+            return False
+    return True
 
 
 def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:
@@ -101,9 +113,11 @@ def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:
         # by way of JSON, whose strict mode knows lists for tuples and text for enums and dates, and coerces nothing
         return model.model_validate_json(json.dumps({**document.data, **extra}, default=_jsonable), strict=True)
     except ValidationError as error:
-        for fault in error.errors():
-            path: KeyPath = tuple(part for part in fault["loc"] if not _is_union_tag(part))
-            document.refuse(path, _explain(dict(fault)))
+        faults = [(_path(fault["loc"]), dict(fault)) for fault in error.errors()]
+        for path, fault in faults:
+            inner = any(len(other) > len(path) and other[: len(path)] == path for other, _ in faults)
+            if not (inner and fault["type"] == "too_short"):  # a list is short because its items were refused
+                document.refuse(path, _explain(fault))
         return None
 
 
@@ -116,7 +130,8 @@ def dotted(path: KeyPath) -> str:
 
 
 def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
-    document.lines.setdefault(path, node.start_mark.line + 1)
+    if path:  # faults of the file as a whole stand at line 1
+        document.lines.setdefault(path, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         result: dict[str, Any] = {}
         for key_node, value_node in node.value:
@@ -140,6 +155,10 @@ def _jsonable(value: Any) -> Any:
     return repr(value)
 
 
+def _path(location: tuple[int | str, ...]) -> KeyPath:
+    return tuple(part for part in location if not _is_union_tag(part))
+
+
 def _is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and ("[" in part or part == "function-after")
 
@@ -151,6 +170,8 @@ def _explain(fault: dict[str, Any]) -> str:
             return "is missing; it is mandatory"
         case "extra_forbidden":
             return "is no key here; remove it or mend its spelling"
+        case "too_short":
+            return f"has {fault['ctx']['actual_length']} entries; give at least {fault['ctx']['min_length']}"
         case _:
             shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
             return f"{shown}: {message.removeprefix('Value error, ')}"
