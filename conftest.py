@@ -1,0 +1,44 @@
+"""Records the last result of every test that shows a requirement row, for `make requirements`."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+MARKER = "requirement"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """User properties travel with the reports, from the workers of pytest-xdist too."""
+    for item in items:
+        item.user_properties += [(MARKER, row) for mark in item.iter_markers(MARKER) for row in mark.args]
+
+
+class Results:
+    """`.cache/requirements.json`: node id -> outcome. A run replaces the results of its own tests only."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.outcomes: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test counts as passed when its call passed; a failure of any phase outweighs, a skip is no result."""
+        if not any(name == MARKER for name, _ in report.user_properties):
+            return
+        if report.failed or (report.passed and report.when == "call" and report.nodeid not in self.outcomes):
+            self.outcomes[report.nodeid] = report.outcome
+
+    def pytest_sessionfinish(self) -> None:
+        if not self.outcomes:
+            return
+        known = json.loads(self.file.read_text(encoding="utf-8")) if self.file.exists() else {}
+        self.file.parent.mkdir(exist_ok=True)
+        written = self.file.with_suffix(f".{os.getpid()}")  # two runs at once leave one whole file
+        written.write_text(json.dumps(known | self.outcomes, indent=1, sort_keys=True), encoding="utf-8")
+        written.replace(self.file)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # with pytest-xdist the controller alone sees every report
+        config.pluginmanager.register(Results(config.rootpath / ".cache" / "requirements.json"))
