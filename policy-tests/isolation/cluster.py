@@ -9,7 +9,7 @@ from isolation.buckets import bucket_host
 from isolation.classes import CLUSTER, Classes, PodClass, Role, classes_of
 from isolation.entities import Cidr, Endpoints, Fqdn
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
-from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy
+from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.profile import Profile, read_profile
 from isolation.tree import Tree
@@ -78,17 +78,25 @@ class Cluster:
     def side(self, party: Party, direction: str) -> Side:
         return self.world.side(party.identity, direction)
 
-    def reached(self, party: Party, direction: str) -> Iterator[tuple[Party, tuple[Port, ...]]]:
+    def reached(self, party: Party, direction: str) -> tuple[tuple[Party, tuple[Port, ...]], ...]:
         """Every other party to which the side is open, with the ports.
 
         Linear in rules: where the side denies by default, only parties that a rule of it selects can be open.
         """
-        side = self.side(party, direction)
-        for other in self._candidates(side):
-            selecting = side.selecting(other.identity)
-            ports = tuple(port for port in self.ports if side.decide(selecting, other.identity, port).is_allowed)
-            if ports:
-                yield other, ports
+        key = (party, direction)
+        if key not in self._reached:
+            side = self.side(party, direction)
+            found = ((other, self.open_ports(side, other.identity)) for other in self._candidates(side))
+            self._reached[key] = tuple((other, ports) for other, ports in found if ports)
+        return self._reached[key]
+
+    def open_ports(self, side: Side, peer: Identity) -> tuple[Port, ...]:
+        selecting = side.selecting(peer)
+        return tuple(port for port in self.ports if side.decide(selecting, peer, port).is_allowed)
+
+    @cached_property
+    def _reached(self) -> dict[tuple[Party, str], tuple[tuple[Party, tuple[Port, ...]], ...]]:
+        return {}
 
     def _candidates(self, side: Side) -> Iterable[Party]:
         allows = [rule for rule in side.rules if not rule.is_deny]
@@ -129,6 +137,7 @@ class Cluster:
 
 def cluster_of(tree: Tree) -> Cluster:
     """Raises Refused for a policy or a profile that is not understood."""
+    refuse_other_kinds(tree)
     profile = read_profile(tree)
     parsed = tuple(parse_policy(document, cluster=CLUSTER) for document in tree.of_kind(*POLICY_KINDS))
     rules = tuple(rule for one in parsed for rule in one.rules)

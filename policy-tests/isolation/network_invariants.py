@@ -37,19 +37,26 @@ def apart(cluster: Cluster) -> Result:
 
 
 def closed(cluster: Cluster) -> Result:
-    """The closed world around tenants: whatever no edge declares is refused on the tenant's side."""
+    """The closed world around tenants: what no edge declares is refused, on the tenant's side and on the other's.
+
+    The other sides asked are the platform's own pods and the gateway, which stands before every tenant's models.
+    """
     declared = edges(cluster.profile)
+    platform = [each for each in cluster.classes.all if each.exists and each.role.tenant is None]
     broken = []
-    for pods in cluster.classes.of_tenants:
+    for party in (*cluster.classes.of_tenants, *platform, *cluster.by_role["ingress", None]):
         for direction in _DIRECTIONS:
-            for other, ports in cluster.reached(pods, direction):
+            for other, ports in cluster.reached(party, direction):
+                if party.role.tenant is None and other.role.tenant is None:
+                    continue
                 if direction == INGRESS and other.identity.is_node:
                     continue  # the node reaches its pods whatever policies say (probes)
-                excess = tuple(_undeclared(cluster, declared, _oriented(pods, other, direction), ports))
+                excess = tuple(_undeclared(cluster, declared, _oriented(party, other, direction), ports))
                 if excess:
-                    broken.append(_flow(cluster, pods, other, direction=direction, ports=excess))
-    asked = len(cluster.classes.of_tenants) * len(cluster.parties) * len(cluster.ports) * len(_DIRECTIONS)
-    return Result("closed", "no flow of a tenant's pod is open that is not declared", asked, tuple(broken))
+                    broken.append(_flow(cluster, party, other, direction=direction, ports=excess))
+    asked = len(cluster.classes.of_tenants) * (len(cluster.parties) + len(platform) + 1) * len(cluster.ports) * 2
+    claim = "no flow between a tenant's pod and anyone is open that is not declared"
+    return Result("closed", claim, asked, tuple(broken))
 
 
 def names(cluster: Cluster) -> Result:
@@ -78,11 +85,10 @@ def metadata(cluster: Cluster) -> Result:
             if any(address in network for network in exempt):
                 continue
             target = outside(f"{address} as {', '.join(sorted(allowed)) or 'no name'}", address=address, names=allowed)
-            for port in cluster.ports:
-                asked += 1
-                verdict = side.verdict(target, port)
-                if verdict.is_allowed:
-                    broken.append(CounterExample(str(pods), f"reaches {target.name} on {port}", origins(verdict.by)))
+            asked += len(cluster.ports)
+            if ports := cluster.open_ports(side, target):
+                by = origins(side.verdict(target, ports[0]).by)
+                broken.append(CounterExample(str(pods), f"reaches {target.name} on {_shown(ports)}", by))
     claim = "no allowed name leads to machine credentials or private addresses"
     return Result("metadata", claim, asked, tuple(broken))
 
@@ -150,12 +156,15 @@ def _store_names(cluster: Cluster, pods: PodClass) -> frozenset[str]:
     return frozenset(needed_names(cluster.profile, pods.role))
 
 
-def _flow(cluster: Cluster, pods: PodClass, other: Party, *, direction: str, ports: tuple[Port, ...]) -> CounterExample:
+def _flow(cluster: Cluster, pods: Party, other: Party, *, direction: str, ports: tuple[Port, ...]) -> CounterExample:
     source, destination = _oriented(pods, other, direction)
     verdict = cluster.side(pods, direction).verdict(other.identity, ports[0])
-    shown = ", ".join(map(str, ports[:3])) + (f" and {len(ports) - 3} more" if len(ports) > 3 else "")
-    what = f"{source} -> {destination} on {shown} is open in {direction} of {pods}"
+    what = f"{source} -> {destination} on {_shown(ports)} is open in {direction} of {pods}"
     return CounterExample(str(pods), what, origins(verdict.by) or ("no rule enforces this direction",))
+
+
+def _shown(ports: tuple[Port, ...]) -> str:
+    return ", ".join(map(str, ports[:3])) + (f" and {len(ports) - 3} more" if len(ports) > 3 else "")
 
 
 def _questions(cluster: Cluster, pods: tuple[PodClass, ...]) -> int:

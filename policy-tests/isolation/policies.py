@@ -13,11 +13,14 @@ from isolation.node import Node, dotted
 from isolation.ports import PROTOCOLS, Port, PortRange, icmp_range, port_range
 from isolation.reading import DocumentPath
 from isolation.selectors import LabelSelector, Scope, peer_selector, plain_selector, subject_selector
-from isolation.tree import Document
+from isolation.tree import Document, Tree
 
 CILIUM_KINDS = ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
 POLICY_KINDS = (*CILIUM_KINDS, "NetworkPolicy")
 _VERSIONS = {"NetworkPolicy": "networking.k8s.io/v1"} | dict.fromkeys(CILIUM_KINDS, "cilium.io/v2")
+
+# API groups whose other kinds decide flows too: tiers that override denies, redirects, gateways, groups of addresses.
+_FLOW_GROUPS = ("cilium.io", "policy.networking.k8s.io", "crd.projectcalico.org", "projectcalico.org")
 
 EGRESS, INGRESS = "egress", "ingress"
 
@@ -69,6 +72,15 @@ class Parsed:
     document: Document
     rules: tuple[Rule, ...]
     rejected: tuple[str, ...]
+
+
+def refuse_other_kinds(tree: Tree) -> None:
+    """Raises Refused when the tree holds an object that decides flows and is no policy that is understood."""
+    for document in tree.documents:
+        group = str(document.body.get("apiVersion", "")).partition("/")[0]
+        if document.kind == "List" or (group in _FLOW_GROUPS and document.kind not in CILIUM_KINDS):
+            why = f"{document.kind} is not understood and may decide flows; known: {', '.join(POLICY_KINDS)}"
+            raise Node(document, ("kind",), document.kind).refused(why)
 
 
 def parse_policy(document: Document, *, cluster: str | None) -> Parsed:

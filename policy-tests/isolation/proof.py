@@ -5,8 +5,10 @@ from pathlib import Path
 
 from isolation import network_invariants as network
 from isolation import tree_invariants as shape
+from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
 from isolation.liveness import alive
+from isolation.open_flows import open_flows
 from isolation.refusals import Refused
 from isolation.results import Result
 from isolation.tree import Tree, read_tree
@@ -18,6 +20,7 @@ INVARIANTS = (
     shape.unambiguous,
     shape.default_deny,
     shape.own_place,
+    no_bypass,
     shape.one_dns_rule,
     shape.server_names,
     shape.one_proxy,
@@ -31,12 +34,14 @@ INVARIANTS = (
 
 @dataclass(frozen=True)
 class Proof:
-    """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts."""
+    """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts;
+    allowed: what is open for tenants' pods, one line each, to compare two trees by."""
 
     tenants: tuple[str, ...]
     classes: int
     pairs: int
     flows: int
+    allowed: tuple[str, ...]
     results: tuple[Result, ...]
 
     @property
@@ -61,4 +66,6 @@ def prove_tree(tree: Tree) -> Proof:
         raise Refused(where="tree", at="tenants", why="holds no tenant, so there is nothing to prove; render one")
     results = tuple(invariant(cluster) for invariant in INVARIANTS)
     flows = sum(result.asked for result in results if result.name in {"apart", "names", "metadata", "closed", "alive"})
-    return Proof(tenants, len(cluster.classes.all), len(tenants) * (len(tenants) - 1), flows, results)
+    return Proof(
+        tenants, len(cluster.classes.all), len(tenants) * (len(tenants) - 1), flows, open_flows(cluster), results
+    )

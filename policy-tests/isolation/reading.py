@@ -20,6 +20,7 @@ MAX_DEPTH = 64
 _STRING, _INT, _FLOAT = "tag:yaml.org,2002:str", "tag:yaml.org,2002:int", "tag:yaml.org,2002:float"
 _BOOL, _NULL = "tag:yaml.org,2002:bool", "tag:yaml.org,2002:null"
 _DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)")
+_ELSEWHERE = re.compile(r"[yYnN]|0o[0-7]+")  # plain strings here, booleans or numbers to readers in Go or of YAML 1.2
 _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
 
 
@@ -73,8 +74,10 @@ class _Reader:
         return made
 
     def scalar(self, node: yaml.Node, path: DocumentPath) -> Any:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self.refused(path, "a key is no string; quote it")
         text = node.value
-        if node.tag == _STRING:
+        if node.tag == _STRING and (node.style or not _ELSEWHERE.fullmatch(text)):
             return text
         if node.tag == _NULL and text in {"null", ""}:
             return None

@@ -84,7 +84,7 @@ class Tree:
         """The tree as it would be if this object were not rendered."""
         return Tree(tuple(document for document in self.documents if document is not gone))
 
-    def changed(self, document: Document, change: Callable[[dict[str, Any]], None]) -> "Tree":
+    def changed(self, document: Document, change: Callable[[dict[str, Any]], object]) -> "Tree":
         """The tree with `change` made to a copy of one object's body."""
         body = copy.deepcopy(document.body)
         change(body)

@@ -1,0 +1,44 @@
+"""The rendered tree that is judged, and copies of it with one object changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from isolation.cluster import Cluster, cluster_of
+from isolation.proof import INVARIANTS
+from isolation.tree import Document, Tree, read_tree
+
+ROOT = Path(__file__).parents[1]
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture(scope="session")
+def tree() -> Tree:
+    (folder,) = (path for path in (ROOT / "rendered").iterdir() if path.is_dir())
+    return read_tree(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster(tree: Tree) -> Cluster:
+    return cluster_of(tree)
+
+
+@pytest.fixture
+def broken() -> Callable[[Tree], set[str]]:
+    """Names of the invariants that do not hold in a tree."""
+    return lambda tree: {result.name for result in (ask(cluster_of(tree)) for ask in INVARIANTS) if not result.holds}
+
+
+@pytest.fixture
+def policy(tree: Tree) -> Callable[[str], Document]:
+    """`acme-train/dns`, or `/imds` for a clusterwide one; `default-deny` is the native kind."""
+
+    def find(reference: str) -> Document:
+        namespace, _, name = reference.partition("/")
+        if not namespace:
+            return tree.one("CiliumClusterwideNetworkPolicy", None, name)
+        return tree.one("NetworkPolicy" if name == "default-deny" else "CiliumNetworkPolicy", namespace, name)
+
+    return find

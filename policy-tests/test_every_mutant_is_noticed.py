@@ -1,0 +1,165 @@
+"""Each policy kind dropped or widened, in memory, breaks an invariant; each invariant is broken by a mutant."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from isolation.proof import INVARIANTS
+from isolation.tree import Document, Tree
+
+Find = Callable[[str], Document]
+Broken = Callable[[Tree], set[str]]
+Body = dict[str, Any]
+
+NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"
+GLOBEX = {"matchLabels": {NAMESPACE: "globex-train"}}
+HTTPS = {"ports": [{"port": "443", "protocol": "TCP"}]}
+DNS = [{"ports": [{"port": "53", "protocol": "UDP"}]}]
+
+# A dropped object leaves a hole (default-deny) or cuts off what a job or a model needs.
+DROPPED = {
+    "acme-train/default-deny": "default-deny",
+    "acme-serve/default-deny": "closed",
+    "acme-train/dns": "alive",
+    "acme-train/bucket": "alive",
+    "acme-train/models": "alive",
+    "acme-train/status": "alive",
+    "acme-train/apiserver": "alive",
+    "acme-train/scrape": "alive",
+    "acme-train/ranks": "alive",
+    "acme-train/egress": "alive",
+    "globex-train/ranks-0": "alive",
+    "acme-serve/dns": "alive",
+    "acme-serve/bucket": "alive",
+    "acme-serve/models": "alive",
+    "acme-serve/requests": "alive",
+    "acme-serve/scrape": "alive",
+    "storage/s3-acme": "alive",
+    "storage/s3-models": "alive",
+    "tenon-system/watcher": "alive",
+    "/gateway": "closed",
+    "/imds": "metadata",
+}
+
+
+def egress(spec: Body) -> Body:
+    first: Body = spec["egress"][0]
+    return first
+
+
+def ingress(spec: Body) -> Body:
+    first: Body = spec["ingress"][0]
+    return first
+
+
+def names(spec: Body) -> list[Body]:
+    found: list[Body] = egress(spec)["toPorts"][0]["rules"]["dns"]
+    return found
+
+
+def peer_labels(rule: Body) -> Body:
+    found: Body = next(iter(rule.get("toEndpoints") or rule.get("fromEndpoints") or ()))["matchLabels"]
+    return found
+
+
+# (policy, what is widened, invariant that must break)
+WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
+    ("acme-train/default-deny", lambda spec: spec.update(policyTypes=["Ingress"]), "default-deny"),
+    ("acme-train/default-deny", lambda spec: spec.update(policyTypes=["Egress"]), "apart"),
+    ("acme-train/dns", lambda spec: names(spec).append({"matchPattern": "*"}), "names"),
+    (
+        "acme-train/dns",
+        lambda spec: names(spec).append({"matchName": "tenon-globex.storage.svc.cluster.local"}),
+        "names",
+    ),
+    ("acme-train/dns", lambda spec: names(spec).append({"matchPattern": "tenon-*.storage.svc.cluster.local"}), "names"),
+    ("acme-train/dns", lambda spec: names(spec).append({"matchPattern": "*.s3.amazonaws.com"}), "names"),
+    ("acme-train/dns", lambda spec: names(spec).append({"matchPattern": "*.*.svc.cluster.local"}), "names"),
+    ("acme-train/dns", lambda spec: egress(spec)["toPorts"][0].pop("rules"), "names"),
+    ("acme-train/dns", lambda spec: spec["egress"].append({"toPorts": DNS}), "names"),
+    ("acme-train/dns", lambda spec: spec["egress"].append(egress(spec)), "one-dns-rule"),
+    ("acme-train/dns", lambda spec: egress(spec).pop("toEndpoints"), "closed"),
+    ("acme-train/dns", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "closed"),
+    ("acme-train/bucket", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "apart"),
+    ("acme-train/bucket", lambda spec: peer_labels(egress(spec)).update({ACCOUNT: "s3-globex"}), "apart"),
+    ("acme-train/bucket", lambda spec: egress(spec).pop("toPorts"), "closed"),
+    ("acme-train/models", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "apart"),
+    ("acme-train/status", lambda spec: egress(spec).pop("toPorts"), "closed"),
+    ("acme-train/status", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "closed"),
+    ("acme-train/apiserver", lambda spec: spec.update(endpointSelector={}), "closed"),
+    ("acme-train/apiserver", lambda spec: egress(spec).pop("toPorts"), "closed"),
+    ("acme-train/apiserver", lambda spec: egress(spec)["toEntities"].append("cluster"), "apart"),
+    ("acme-train/apiserver", lambda spec: egress(spec)["toEntities"].append("host"), "closed"),
+    ("acme-train/scrape", lambda spec: peer_labels(ingress(spec)).pop(ACCOUNT), "closed"),
+    ("acme-train/scrape", lambda spec: ingress(spec).pop("fromEndpoints"), "apart"),
+    ("acme-train/ranks", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "closed"),
+    ("acme-train/ranks", lambda spec: egress(spec)["toEndpoints"].append(GLOBEX), "apart"),
+    (
+        "acme-train/ranks",
+        lambda spec: egress(spec)["toEndpoints"].append({"matchLabels": {"reserved:x": ""}}),
+        "trusted",
+    ),
+    ("globex-train/ranks-0", lambda spec: peer_labels(egress(spec)).update({ACCOUNT: "trainer-1"}), "closed"),
+    ("acme-train/egress", lambda spec: egress(spec)["toPorts"][0].pop("serverNames"), "server-names"),
+    ("acme-train/egress", lambda spec: egress(spec)["toPorts"][0].update(serverNames=["**"]), "closed"),
+    ("acme-train/egress", lambda spec: egress(spec).update(toFQDNs=[{"matchPattern": "*"}]), "closed"),
+    ("acme-train/egress", lambda spec: egress(spec).update(toFQDNs=[]), "unambiguous"),
+    ("acme-train/egress", lambda spec: spec["egress"].append({"toEntities": ["world"], "toPorts": [HTTPS]}), "closed"),
+    ("acme-train/egress", lambda spec: spec["egress"].append({"toCIDR": ["0.0.0.0/0"]}), "server-names"),
+    ("acme-train/egress", lambda spec: spec.pop("egressDeny"), "metadata"),
+    ("acme-train/egress", lambda spec: spec.update(ingress=[]), "unambiguous"),
+    ("acme-serve/requests", lambda spec: spec["ingress"].append({"fromEntities": ["world"]}), "closed"),
+    ("acme-serve/requests", lambda spec: peer_labels(ingress(spec)).pop(NAMESPACE), "closed"),
+    ("acme-serve/requests", lambda spec: spec["ingress"].append({"fromEntities": ["all"]}), "apart"),
+    ("acme-serve/requests", lambda spec: ingress(spec)["toPorts"][0].update(rules={"http": [{}]}), "one-proxy"),
+    ("storage/s3-acme", lambda spec: ingress(spec)["fromEndpoints"].append(GLOBEX), "apart"),
+    ("storage/s3-acme", lambda spec: ingress(spec).pop("fromEndpoints"), "apart"),
+    ("storage/s3-acme", lambda spec: ingress(spec)["fromEndpoints"].append({}), "closed"),
+    ("storage/s3-acme", lambda spec: ingress(spec).pop("toPorts"), "closed"),
+    ("tenon-system/watcher", lambda spec: spec.update(ingress=[]), "accepted"),
+    ("/imds", lambda spec: spec["egressDeny"][0]["toCIDR"].remove("168.63.129.16/32"), "metadata"),
+]
+
+
+@pytest.mark.parametrize("reference", DROPPED)
+def test_a_dropped_policy_is_noticed(reference: str, tree: Tree, policy: Find, broken: Broken) -> None:
+    assert DROPPED[reference] in broken(tree.without(policy(reference)))
+
+
+@pytest.mark.parametrize("mutant", WIDENED, ids=lambda mutant: f"{mutant[0]} {mutant[2]}")
+def test_a_widened_policy_is_noticed(
+    mutant: tuple[str, Callable[[Body], object], str], tree: Tree, policy: Find, broken: Broken
+) -> None:
+    reference, widen, invariant = mutant
+
+    def change(body: Body) -> None:
+        widen(body["spec"])
+
+    assert invariant in broken(tree.changed(policy(reference), change))
+
+
+def test_a_namespace_that_takes_anothers_plane_is_noticed(tree: Tree, broken: Broken) -> None:
+    namespace = tree.one("Namespace", None, "monitoring")
+
+    def change(body: Body) -> None:
+        body["metadata"]["labels"]["tenon.dev/plane"] = "train"
+
+    assert "own-place" in broken(tree.changed(namespace, change))
+
+
+def test_a_tenants_object_in_anothers_namespace_is_noticed(tree: Tree, policy: Find, broken: Broken) -> None:
+    def change(body: Body) -> None:
+        body["metadata"]["namespace"] = "globex-train"
+
+    assert "own-place" in broken(tree.changed(policy("acme-train/bucket"), change))
+
+
+@pytest.mark.parametrize("spec", [{"type": "ExternalName", "externalName": "x.example"}, {"ports": [{"port": 80}]}])
+def test_a_service_that_leads_away_is_noticed(spec: Body, tree: Tree, broken: Broken) -> None:
+    service = tree.one("Service", "storage", "tenon-acme")
+    assert "no-bypass" in broken(tree.changed(service, lambda body: body.update(spec=spec)))
+
+
+def test_every_invariant_has_a_mutant_that_breaks_it() -> None:
+    tried = {*DROPPED.values(), *(invariant for _, _, invariant in WIDENED), "own-place", "no-bypass"}
+    assert tried == {invariant.__name__.replace("_", "-") for invariant in INVARIANTS}

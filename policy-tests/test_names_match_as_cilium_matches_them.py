@@ -1,0 +1,44 @@
+"""DNS patterns: research facts as a table, and two rules that hold for all names."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isolation.names import NamePattern
+
+LABEL = st.from_regex(r"[a-z0-9_]([a-z0-9_-]{0,10}[a-z0-9_])?", fullmatch=True)
+NAME = st.lists(LABEL, min_size=1, max_size=5).map(".".join)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matches"),
+    [
+        ("*", "any.thing", True),
+        ("**", "any.thing", True),
+        ("*.s3.amazonaws.com", "b.s3.amazonaws.com", True),
+        ("*.s3.amazonaws.com", "b.s3.eu-west-1.amazonaws.com", False),
+        ("*s3.amazonaws.com", "xs3.amazonaws.com", True),
+        ("bucket-a*.s3.amazonaws.com", "bucket-a-evil.s3.amazonaws.com", True),
+        ("**.example.com", "a.b.example.com", True),
+        ("**.example.com", "example.com", False),
+        ("*.example.com", "a.b.example.com", False),
+        ("a**b.example.com", "axb.example.com", True),
+        ("sub*.example.com", "SUB1.Example.COM.", True),
+        ("a.example.com", "axexample.com", False),
+    ],
+)
+def test_a_pattern_matches_what_the_proxy_matches(pattern: str, name: str, matches: bool) -> None:  # noqa: FBT001
+    assert NamePattern(pattern, is_pattern=True).matches(name) is matches
+
+
+@settings(max_examples=50, deadline=None)
+@given(name=NAME, other=NAME)
+def test_an_exact_name_matches_itself_in_every_spelling_and_nothing_else(name: str, other: str) -> None:
+    exact = NamePattern(name, is_pattern=False)
+    assert exact.matches(name.upper() + ".")
+    assert exact.matches(other) == (other == name)
+
+
+@settings(max_examples=50, deadline=None)
+@given(name=NAME)
+def test_a_star_crosses_no_dot(name: str) -> None:
+    assert NamePattern("*.example", is_pattern=True).matches(f"{name}.example") == ("." not in name)

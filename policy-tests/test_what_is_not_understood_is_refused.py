@@ -1,0 +1,120 @@
+"""Input that two readers could take differently, or that the evaluator does not know, is refused with its place."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from isolation.proof import prove, prove_tree
+from isolation.reading import read_documents
+from isolation.refusals import Refused
+from isolation.tree import MAX_FILE_BYTES, Document, Tree
+
+Find = Callable[[str], Document]
+Body = dict[str, Any]
+
+
+def first(spec: Body) -> Body:
+    found: Body = spec["egress"][0]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("a: yes", "'yes' is read differently"),
+        ("a: 0o14", "'0o14' is read differently"),
+        ("a: y", "'y' is read differently"),
+        ("a: 014", "'014' is read differently"),
+        ("a: 2026-01-01", "'2026-01-01' is read differently"),
+        ("a: ~", "'~' is read differently"),
+        ("a: 1\na: 2", "key 'a' stands twice"),
+        ("a: &x [1]\nb: *x", "an anchor is used twice"),
+        ("<<: {a: 1}", "'<<' is read differently"),
+        ("yes: 1", "'yes' is read differently"),
+        ("a: !!python/none x", "is read differently"),
+        ("1: a", "key 1 is no string"),
+        ("- a", "is no mapping"),
+        ("? [a]\n: b", "a key is no string"),
+        ("a: [", "is no YAML"),
+        ("a: " + "[" * 80 + "]" * 80, "nested deeper"),
+    ],
+)
+def test_yaml_that_readers_disagree_on_is_refused(text: str, why: str) -> None:
+    with pytest.raises(Refused, match="f:") as refused:
+        list(read_documents(text, where="f"))
+    assert why in str(refused.value)
+
+
+UNKNOWN: list[tuple[Callable[[Body], object], str]] = [
+    (lambda spec: spec.update(priority=1), "spec.priority: field `priority` is not understood"),
+    (lambda spec: first(spec).update(authentication={"mode": "required"}), "spec.egress[0].authentication: field"),
+    (lambda spec: first(spec)["toPorts"][0].update(listener={}), "spec.egress[0].toPorts[0].listener: field"),
+    (lambda spec: first(spec)["toPorts"][0]["ports"][0].update(port="https"), "a named port"),
+    (lambda spec: first(spec)["toPorts"][0].pop("ports"), "`ports` is missing"),
+    (lambda spec: first(spec)["toEndpoints"][0].update(matchAny=[]), "field `matchAny` is not understood"),
+    (lambda spec: first(spec)["toEndpoints"][0]["matchLabels"].update({"cidr:x": "1"}), "label source 'cidr'"),
+    (lambda spec: first(spec)["toEndpoints"][0].update(matchExpressions=[{"key": "a", "operator": "Gt"}]), "'Gt'"),
+    (lambda spec: spec.update(egress=[{"toGroups": [{"aws": {}}]}]), "groups of a cloud are not understood"),
+    (lambda spec: spec.update(egress=[{"toCIDRSet": [{"cidrGroupRef": "x"}]}]), "field `cidrGroupRef`"),
+]
+
+
+@pytest.mark.parametrize(("change", "why"), UNKNOWN)
+def test_a_field_that_is_not_understood_is_refused_with_its_place(
+    change: Callable[[Body], object], why: str, tree: Tree, policy: Find
+) -> None:
+    bucket = policy("acme-train/bucket")
+    with pytest.raises(Refused) as refused:
+        prove_tree(tree.changed(bucket, lambda body: change(body["spec"])))
+    assert why in str(refused.value)
+    assert refused.value.where.startswith(f"{bucket.file}:")
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind"),
+    [
+        ("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"),
+        ("cilium.io/v2", "CiliumLocalRedirectPolicy"),
+        ("cilium.io/v2", "CiliumEgressGatewayPolicy"),
+        ("v1", "List"),
+    ],
+)
+def test_another_kind_that_decides_flows_is_refused(api_version: str, kind: str, tree: Tree, policy: Find) -> None:
+    changed = tree.changed(policy("acme-train/bucket"), lambda body: body.update(apiVersion=api_version, kind=kind))
+    with pytest.raises(Refused, match=f"{kind} is not understood"):
+        prove_tree(changed)
+
+
+def test_a_network_policy_that_allows_is_refused(tree: Tree, policy: Find) -> None:
+    changed = tree.changed(policy("acme-train/default-deny"), lambda body: body["spec"].update(egress=[{}]))
+    with pytest.raises(Refused, match="a NetworkPolicy that allows is not understood"):
+        prove_tree(changed)
+
+
+def test_another_version_of_cilium_is_refused(tree: Tree) -> None:
+    def change(body: Body) -> None:
+        body["data"] = {key: text.replace('"1.20"', '"1.21"') for key, text in body["data"].items()}
+
+    changed = tree.changed(tree.one("ConfigMap", "tenon-system", "cluster-profile"), change)
+    with pytest.raises(Refused, match=r"Cilium 1\.21 is not understood"):
+        prove_tree(changed)
+
+
+def test_a_tree_without_profile_or_tenants_or_files_is_not_provable(tree: Tree, tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="cluster-profile: 0 in the tree"):
+        prove_tree(tree.without(tree.one("ConfigMap", "tenon-system", "cluster-profile")))
+    with pytest.raises(Refused, match="holds no tenant"):
+        prove_tree(Tree(tuple(d for d in tree.documents if d.place[0] == "platform")))
+    with pytest.raises(Refused, match="run `tenon render` first"):
+        prove(tmp_path)
+
+
+def test_files_over_the_bounds_or_outside_of_the_tree_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("#" * (MAX_FILE_BYTES + 1))
+    with pytest.raises(Refused, match="is larger than"):
+        prove(tmp_path)
+    (tmp_path / "a.yaml").unlink()
+    (tmp_path / "a.yaml").symlink_to("/etc/hostname")
+    with pytest.raises(Refused, match="is a symbolic link"):
+        prove(tmp_path)

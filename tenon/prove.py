@@ -1,0 +1,101 @@
+"""`tenon prove`: that no tenant can reach another, from rendered/ alone; exit 1 with a counter-example."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
+
+if TYPE_CHECKING:
+    from isolation.proof import Proof
+    from isolation.results import Result
+
+_SHOWN = 3  # counter-examples of each invariant that people get to read; --json has all
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tree", nargs="?", type=Path, help="one cluster's folder (default: each below rendered/)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from isolation.proof import prove
+    from isolation.refusals import Refused
+
+    proofs: dict[Path, Proof] = {}
+    for folder in _folders(options.root, options.tree):
+        try:
+            proofs[folder] = prove(folder)
+        except Refused as refused:
+            raise CommandError(f"{folder}: not provable:\n{refused}") from None
+        except OSError as error:
+            raise CommandError(
+                f"{error.filename}: cannot be read ({error.strerror}); mend it and prove again"
+            ) from None
+    if options.json:
+        answer_json(_document(proofs))
+    else:
+        for folder, proof in proofs.items():
+            _tell(folder, proof)
+    return int(ExitCode.OK if all(proof.holds for proof in proofs.values()) else ExitCode.CHECK_FAILED)
+
+
+def _folders(root: Path, tree: Path | None) -> list[Path]:
+    """The folders to prove, each a cluster. Raises CommandError when there is none."""
+    if tree is not None:
+        if not tree.is_dir():
+            raise CommandError(f"{tree}: is no folder; name a cluster's folder below rendered/")
+        return [tree]
+    rendered = root / "rendered"
+    found = sorted(folder for folder in rendered.iterdir() if folder.is_dir()) if rendered.is_dir() else []
+    if not found:
+        raise CommandError(f"{rendered}: holds no cluster's folder; run `tenon render` first")
+    return found
+
+
+def _tell(folder: Path, proof: "Proof") -> None:
+    rows = [(result.name, result.claim, f"{result.asked:,}", _answer(result)) for result in proof.results]
+    answer_table(f"{folder}: {', '.join(proof.tenants)}", ("invariant", "claim", "asked", ""), rows)
+    for result in proof.broken:
+        for example in result.broken[:_SHOWN]:
+            say(f"{result.name}: {example}")
+        if len(result.broken) > _SHOWN:
+            say(f"{result.name}: and {len(result.broken) - _SHOWN} more; --json has all")
+    verdict = "proved" if proof.holds else "NOT proved"
+    say(f"{verdict}: {len(proof.tenants)} tenants, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
+
+
+def _answer(result: "Result") -> str:
+    if result.holds:
+        return "holds"
+    return f"BROKEN {len(result.broken)}" if result.broken else "nothing asked"
+
+
+def _document(proofs: dict[Path, "Proof"]) -> dict[str, Any]:
+    """Totals over all clusters, then each cluster."""
+    return {
+        "holds": all(proof.holds for proof in proofs.values()),
+        "tenants": sum(len(proof.tenants) for proof in proofs.values()),
+        "pairs": sum(proof.pairs for proof in proofs.values()),
+        "flows": sum(proof.flows for proof in proofs.values()),
+        "allowed": sorted(flow for proof in proofs.values() for flow in proof.allowed),
+        "clusters": {str(folder): _cluster(proof) for folder, proof in proofs.items()},
+    }
+
+
+def _cluster(proof: "Proof") -> dict[str, Any]:
+    return {
+        "holds": proof.holds,
+        "tenants": list(proof.tenants),
+        "pairs": proof.pairs,
+        "flows": proof.flows,
+        "classes": proof.classes,
+        "invariants": {
+            result.name: {
+                "holds": result.holds,
+                "claim": result.claim,
+                "asked": result.asked,
+                "broken": [{"who": one.who, "what": one.what, "by": list(one.by)} for one in result.broken],
+            }
+            for result in proof.results
+        },
+    }
