@@ -51,10 +51,15 @@ class Settings:
             attempt=attempt,
             older_urls=tuple(f"{root}/{bucket.attempt(job.job, older)}" for older in range(attempt - 1, 0, -1)),
             version_url=f"{root}/{bucket.version(job.model, job.version)}",
-            status_url=environment.get(steps.STATUS_URL) or None,
+            status_url=_addressed(environment.get(steps.STATUS_URL), job=job.job, attempt=number),
             status_token=Path(token) if token else None,
             traceparent=environment.get(steps.TRACEPARENT) or None,
         )
+
+
+def _addressed(url: str | None, *, job: str, attempt: str) -> str | None:
+    """The status URL with job and attempt in their places; a workflow template cannot read the job."""
+    return url.replace("{job}", job).replace("{attempt}", attempt) if url else None
 
 
 def _flat(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Files and folders by URL: `s3://bucket/key`, or a local path. The only module of the trainer that imports boto3.
 
-S3 credentials come from the usual AWS variables; TENON_S3_URL is the endpoint of a store that is not AWS's.
+S3 credentials come from the usual AWS variables; TENON_S3_URL is the endpoint of a store that is not AWS's, and
+TENON_MODELS_S3_URL that of the models bucket where it has its own.
 A folder is written with its MANIFEST.json last and read by its MANIFEST.json first.
 """
 
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.contract.bucket import MANIFEST
-from trainer.contract.steps import S3_URL
+from trainer.contract.steps import MODELS_S3_URL, MODELS_URL, S3_URL
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing import manifest
 
@@ -169,12 +170,19 @@ class _Disk:
             Path(key).unlink(missing_ok=True)
 
 
+def _endpoint(bucket: str) -> str | None:
+    """Endpoint of a bucket: in a cluster the models bucket has a gateway of its own; None is AWS."""
+    models = os.environ.get(MODELS_URL, "").removeprefix(_SCHEME).rstrip("/")
+    own = os.environ.get(MODELS_S3_URL) if bucket == models else None
+    return own or os.environ.get(S3_URL)
+
+
 class _Bucket:
     """Objects of one bucket."""
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._client = _client(os.environ.get(S3_URL))
+        self._client = _client(_endpoint(name))
 
     def read(self, key: str) -> bytes | None:
         try:

@@ -86,3 +86,10 @@ def made(construct: Any, **arguments: Any) -> dict[tuple[str, str, str], dict[st
 def key(manifest: Manifest) -> tuple[str, str, str]:
     metadata = manifest.body["metadata"]
     return metadata.get("namespace", ""), manifest.body["kind"], metadata["name"]
+
+
+def pods(value: Any) -> list[dict[str, Any]]:
+    """Every pod spec inside a body, at any depth."""
+    found = [value] if isinstance(value, dict) and {"containers", "volumes"} <= value.keys() else []
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return found + [pod for item in items for pod in pods(item)]

@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kubernetes import client
 
 from app.contract.models import CanaryStrategy, ModelRecord, Serving, Stage
 from generators.serving.rollout import ModelServing, peak_gpus, peak_pods, rollout_steps
-from generators.tests.samples import SERVE, made, platform, record, sample_tenant, version
+from generators.tests.samples import SERVE, made, platform, pods, record, sample_tenant, version
 
 DEFAULT = (5, 10, 25, 50, 100)
 WITH_75 = (5, 10, 25, 50, 75, 100)
@@ -154,6 +155,12 @@ def test_a_blue_green_roll_out_has_a_preview_and_no_weights() -> None:
     objects = served(record(strategy="blueGreen"))
     assert objects[SERVE, "Rollout", "replies"]["spec"]["strategy"]["blueGreen"]["previewService"] == "replies-canary"
     assert (SERVE, "AnalysisTemplate", "replies") not in objects
+
+
+@pytest.mark.parametrize("runtime", ["vllm", "transformers"])
+def test_a_model_servers_pod_has_only_fields_that_kubernetes_knows(runtime: str) -> None:
+    (pod,) = pods(rollout(record(version("replies-a", Stage.STABLE), runtime=runtime)))
+    client.V1PodSpec.model_validate(pod)
 
 
 def test_a_models_host_asks_for_a_key() -> None:

@@ -4,11 +4,14 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
+from app.contract.internal import STATUS_PATH
 from generators.foundation.rbac import training_accounts
-from generators.tests.samples import TRAIN, made, platform, runner, sample_platform, sample_tenant
+from generators.tests.samples import TRAIN, made, platform, pods, runner, sample_platform, sample_tenant
 from generators.training import exits
 from generators.training.workflow import FinetuneWorkflow, workflow_template, workflow_template_name
+from trainer.contract import steps
 from trainer.contract.steps import PIPELINE, Exit
 
 RUNNERS = {"jobset": "JobSet", "trainjob": "TrainJob", "rayjob": "RayJob"}
@@ -87,6 +90,11 @@ def test_slots_of_hard_isolation_are_accounts_of_the_tenant() -> None:
     assert {f"trainer-{slot}" for slot in slots} <= set(training_accounts(tenant))
 
 
+def test_a_step_is_told_the_watchers_endpoint_with_places_for_job_and_attempt() -> None:
+    given = {each["name"]: each.get("value") for each in template("prepare")["container"]["env"]}
+    assert given[steps.STATUS_URL] == f"http://watcher.tenon-system.svc.cluster.local:8081{STATUS_PATH}"
+
+
 def test_every_exit_code_has_one_meaning() -> None:
     assert sorted((*exits.RESUMED, *exits.FINAL, Exit.DONE, Exit.FAILED)) == sorted(Exit)
 
@@ -151,6 +159,14 @@ def test_every_container_is_restricted_bounded_and_pinned(name: str) -> None:
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"] == container["resources"]["requests"]
         assert "@sha256:" in container["image"]
+
+
+@pytest.mark.parametrize("name", ["jobset", "rayjob"])
+def test_every_pod_of_a_job_has_only_fields_that_kubernetes_knows(name: str) -> None:
+    found = pods(child(name))
+    assert found
+    for pod in found:
+        client.V1PodSpec.model_validate(pod)
 
 
 def test_a_submitter_and_its_head_fit_what_comes_with_one_gpu() -> None:
