@@ -11,7 +11,7 @@ from app.contract.internal import MODEL_PORT
 from app.contract.models import ModelRecord, ModelVersion, Stage
 from generators import hosts, naming, restricted
 from generators.foundation.storage import external_secret
-from generators.inputs.platform import Platform
+from generators.inputs.platform import GpuFlavor, Platform
 from generators.inputs.tenant import Tenant
 from generators.training.pod import store_environment
 from trainer.contract import bucket, steps
@@ -22,6 +22,7 @@ VERSION_FOLDER = f"{WEIGHTS}/version"
 ADAPTER_FOLDER = f"{VERSION_FOLDER}/{bucket.ADAPTER}"
 GRACE_SECONDS = 120  # for requests that are being answered
 START_SECONDS = 1200  # for weights to load
+WITHOUT_GPU = ("2", "8Gi")
 
 _WEIGHTS, _WEIGHTS_MOUNT = restricted.scratch("weights", WEIGHTS, size="200Gi")
 _TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="20Gi")  # noqa: S108 - inside the container
@@ -58,16 +59,12 @@ class Served:
 def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
     """Pod template around the runtime's container (name, image, command, env)."""
     flavor = served.platform.gpu_flavors[served.tenant.training.gpus.flavor]
-    share = max(served.gpus, 1)
-    resources = restricted.resources(
-        str(share * flavor.cpus_per_gpu), f"{share * flavor.host_memory_gib_per_gpu}Gi", gpus=served.gpus
-    )
     probe = {"httpGet": {"path": "/health", "port": MODEL_PORT}}
     container = {
         **runtime,
         "env": [*runtime["env"], {"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
         "ports": [{"name": "http", "containerPort": MODEL_PORT}],
-        "resources": resources,
+        "resources": share_of(flavor, served.gpus),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [{**_WEIGHTS_MOUNT, "readOnly": True}, _TEMPORARY_MOUNT, _SHARED_MOUNT],
         "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": START_SECONDS // 10},
@@ -87,6 +84,15 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
         **(_on_gpu_nodes(flavor.node_labels) if served.gpus else {}),
     }
     return {"metadata": {"labels": {**naming.labels(served.tenant.id), **selector(served.model)}}, "spec": spec}
+
+
+def share_of(flavor: GpuFlavor, gpus: int) -> dict[str, Any]:
+    """Cores and memory that come with the GPUs; without any, a share of what the quota leaves beside them."""
+    if not gpus:
+        return restricted.resources(*WITHOUT_GPU)
+    return restricted.resources(
+        str(gpus * flavor.cpus_per_gpu), f"{gpus * flavor.host_memory_gib_per_gpu}Gi", gpus=gpus
+    )
 
 
 def selector(model: str) -> dict[str, str]:

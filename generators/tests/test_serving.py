@@ -117,6 +117,12 @@ def test_the_gpu_of_a_replica_stands_in_its_limits() -> None:
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
 
 
+def test_a_replica_without_a_gpu_asks_for_no_gpu_node() -> None:
+    pod = rollout(record(runtime="transformers", gpusPerReplica=0))["template"]["spec"]
+    assert pod["containers"][0]["resources"]["limits"] == {"cpu": "2", "memory": "8Gi"}
+    assert "nodeSelector" not in pod
+
+
 def test_the_traffic_plugin_is_given_no_namespace() -> None:
     plugins = rollout(record())["strategy"]["canary"]["trafficRouting"]["plugins"]
     assert plugins == {"argoproj-labs/gatewayAPI": {"httpRoute": "replies"}}
