@@ -5,6 +5,7 @@ Exit codes: 0 stopped by a signal, 2 bad settings or tenant directory, 3 a compo
 
 import argparse
 import os
+import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +23,9 @@ LOOPBACK = "127.0.0.1"
 
 
 def ingest(settings: Settings) -> None:
-    _server(wiring.ingest(settings), settings.port).run()  # uvicorn has signal handlers of its own
+    server = _server(wiring.ingest(settings))
+    stop_signal()  # uvicorn stops by itself and then raises the signal again, which must not end us by force
+    server.run(sockets=[_listening("TENON_PORT", settings.port)])
 
 
 def dispatcher(settings: Settings) -> None:
@@ -32,16 +35,14 @@ def dispatcher(settings: Settings) -> None:
 
 def watcher(settings: Settings) -> None:
     made, stop = wiring.watcher(settings), stop_signal()
-    server = _server(made.reporting, settings.status_port)
-    reports = threading.Thread(target=_serve, args=(server, stop), name="reports")
+    server, door = _server(made.reporting), _listening("TENON_STATUS_PORT", settings.status_port)
+    reports = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="reports")
     reports.start()
     try:
         repeat(made.watcher.round, until=stop)
     finally:
         server.should_exit = True
         reports.join()
-    if not server.started:
-        raise SettingsError(f"TENON_STATUS_PORT: {settings.status_port} cannot be served; is it in use?")
 
 
 def workflows(settings: Settings) -> None:
@@ -77,19 +78,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _server(application: ASGIApp, port: int) -> uvicorn.Server:
-    config = uvicorn.Config(application, host=LOOPBACK, port=port, log_config=None, access_log=False, lifespan="off")
-    return uvicorn.Server(config)
+def _server(application: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, lifespan="off"))
 
 
-def _serve(server: uvicorn.Server, stop: threading.Event) -> None:
-    """Serve until told to stop; a port that cannot be had stops the whole process."""
+def _listening(variable: str, port: int) -> socket.socket:
+    """On loopback only: this version runs on one machine. Raises SettingsError."""
     try:
-        server.run()
-    except SystemExit:  # uvicorn's way to say that the port is taken; its log line tells which
-        pass
-    finally:
-        stop.set()
+        return socket.create_server((LOOPBACK, port), backlog=1024)
+    except OSError as error:
+        text = f"{variable}: port {port} cannot be had ({error.strerror}); end what uses it, or name another"
+        raise SettingsError(text) from error
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ def stop_signal() -> threading.Event:
 
 def repeat(round_: Callable[[], None], *, until: threading.Event, pause_seconds: float = PAUSE_SECONDS) -> None:
     """Run rounds with a pause between them. An outage is logged once and waited out; other faults end the process."""
+    log.info("ready")
     told = ""
     while not until.is_set():
         try:

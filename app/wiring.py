@@ -8,11 +8,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from app import directory as tenants
-from app.api import server
-from app.api.finetune import Rows
 from app.broker.queue import Publisher, Subscriber
 from app.broker.sql import SqlPublisher, SqlSubscriber
-from app.buckets import Buckets
 from app.dispatcher import Dispatcher
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
@@ -39,6 +36,10 @@ class WatcherParts:
 
 def ingest(settings: Settings) -> ASGIApp:
     """The API. Raises SettingsError, StoreUnavailable, DirectoryError."""
+    from app.api import server  # boto3 comes with it, and no other process needs it
+    from app.api.finetune import Rows
+    from app.buckets import Buckets
+
     engine = open_store(settings.store_url)
     return server.build(
         directory=tenants.read(settings.directory_url),
