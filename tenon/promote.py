@@ -43,12 +43,11 @@ def run(options: argparse.Namespace) -> int:
 
 def promote(options: argparse.Namespace) -> "Promotion":
     """Promote with the renderer of this tree. Raises CommandError; exit 1 when the gate says no."""
-    from generators.rendering import write
-
     from app.buckets import Buckets, BucketUnavailable, ObjectMissing
     from app.contract.models import Stage
     from app.git.plain import PlainRepository, RepositoryError
     from app.promoter import GateError, Promoter, PromotionError
+    from generators.rendering import write
     from tenon.directory import entries
     from tenon.home import Home
     from tenon.objectstore import promoter_access
