@@ -145,6 +145,7 @@ def test_serving_quota_holds_the_gpus_of_the_tenant_file(inputs: Inputs) -> None
     assert all(isinstance(value, str) for hard in limits.values() for value in hard.values())
 
 
+@pytest.mark.requirement("D64")
 def test_a_queue_guarantees_and_borrows_what_the_tenant_file_says(inputs: Inputs) -> None:
     spec = cluster_queue(inputs.tenants[0], inputs.platform)["spec"]
     (group,) = spec["resourceGroups"]
@@ -153,6 +154,7 @@ def test_a_queue_guarantees_and_borrows_what_the_tenant_file_says(inputs: Inputs
     assert spec["namespaceSelector"]["matchLabels"] == {naming.TENANT_LABEL: "acme", naming.PLANE_LABEL: "train"}
 
 
+@pytest.mark.requirement("D64")
 def test_the_cohort_lends_what_no_tenant_is_guaranteed(inputs: Inputs) -> None:
     (group,) = cohort(inputs.platform)["spec"]["resourceGroups"]
     shared = {flavor["name"]: flavor["resources"][-1]["nominalQuota"] for flavor in group["flavors"]}

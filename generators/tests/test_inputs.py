@@ -220,7 +220,6 @@ def test_an_id_that_would_collide_is_refused(root: Path, name: str, reason: str)
     assert reason in found
 
 
-@pytest.mark.requirement("A12")
 def test_one_caller_is_never_of_two_tenants(root: Path, edit: Edit) -> None:
     edit("tenants/initech.yaml", "audience: tenon", "audience: other")
     edit("tenants/initech.yaml", "value: initech-data", "value: acme-ml")
@@ -239,6 +238,7 @@ def test_an_api_key_id_is_never_of_two_tenants(root: Path, edit: Edit) -> None:
     assert "tenants/globex.yaml:16: credentials[0].apiKey.id: 'same' is tenants/acme.yaml credentials[0]" in found
 
 
+@pytest.mark.requirement("A25")
 @pytest.mark.parametrize(
     "host",
     ["tenon-globex.s3.eu-central-1.amazonaws.com", "s3.amazonaws.com", "x.s3-accesspoint.eu-central-1.amazonaws.com"],
@@ -316,3 +316,10 @@ def test_a_file_that_is_no_input_at_all_is_one_error(root: Path, content: bytes,
 def test_a_missing_platform_file_is_said_with_its_name(root: Path) -> None:
     (root / "platform.yaml").unlink()
     assert "platform.yaml:1: cannot be read (No such file or directory); the file has to be there" in errors_of(root)[0]
+
+
+@pytest.mark.requirement("D64")
+def test_the_sum_of_all_guarantees_is_never_more_than_the_cluster_holds(root: Path, edit: Edit) -> None:
+    edit("tenants/initech.yaml", "guaranteed: 1", "guaranteed: 3")
+    (found,) = errors_of(root)
+    assert "gpuFlavors.t4.capacity: 8 GPUs are fewer than what is promised (9: acme 2, initech 3, shared 4)" in found

@@ -53,7 +53,6 @@ def tenants_files(rendering: Rendering, tenant: str) -> dict[str, str]:
     return {path: text for path, text in rendering.files.items() if f"/tenants/{tenant}/" in path}
 
 
-@pytest.mark.requirement("A23")
 def test_the_committed_tree_is_what_the_inputs_lead_to() -> None:
     assert not check(REPOSITORY), "rendered/ is out of date; run `tenon render` and commit the result"
 
@@ -88,7 +87,6 @@ def test_every_pod_of_a_rollout_satisfies_kubernetes_own_model(rendering: Render
         client.V1PodTemplateSpec.model_validate(body["spec"]["template"])
 
 
-@pytest.mark.requirement("A1")
 @settings(max_examples=5, deadline=None)
 @given(name=st.from_regex(naming.TENANT_ID, fullmatch=True).filter(lambda name: naming.refusal_of(name) is None))
 def test_another_tenant_changes_no_file_that_was_there(inputs: Inputs, rendering: Rendering, name: str) -> None:
@@ -152,7 +150,6 @@ def test_writing_never_follows_a_link_out_of_the_tree(root: Path) -> None:
     assert not target.is_symlink()
 
 
-@pytest.mark.requirement("A1")
 def test_the_bytes_depend_on_no_hash_seed_locale_or_time_zone(tmp_path: Path, rendering: Rendering) -> None:
     code = "import sys; from pathlib import Path; from generators.rendering import write; write(Path(sys.argv[1]))"
     surroundings = {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "LANG": "C", "TZ": "Asia/Kathmandu"}

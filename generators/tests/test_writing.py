@@ -68,7 +68,6 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False,
 trees = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12)
 
 
-@pytest.mark.requirement("A1")
 @settings(max_examples=150, deadline=None)
 @given(trees)
 def test_every_tree_is_read_back_as_itself(tree: Any) -> None:

@@ -24,7 +24,6 @@ def files(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*")}
 
 
-@pytest.mark.requirement("A1")
 def test_a_new_tenant_passes_as_it_is_written(root: Path) -> None:
     assert main(["new", "hooli", "--root", str(root)]) == 0
     (tenant,) = [tenant for tenant in read_inputs(root).tenants if tenant.id == "hooli"]
