@@ -88,9 +88,15 @@ def rows_of_table(found: Sequence[Requirement]) -> list[tuple[str, str, str]]:
         cases: dict[str, set[str]] = {}
         for test, outcome in requirement.tests.items():
             cases.setdefault(test.partition("[")[0], set()).add(outcome or "not run")
-        shown = [f"  {worst(outcomes)}: {name}" for name, outcomes in cases.items()]
+        shown = [f"  {worst(outcomes)}: {sentence(name)}" for name, outcomes in cases.items()]
         lines.append((requirement.row, "\n".join([requirement.promise, *shown]), requirement.state))
     return lines
+
+
+def sentence(test: str) -> str:
+    """The claim that a test's name makes, and the file it stands in."""
+    file, _, name = test.partition("::")
+    return f"{name.rpartition('::')[2].removeprefix('test_').replace('_', ' ')} ({Path(file).as_posix()})"
 
 
 def worst(outcomes: set[str]) -> str:

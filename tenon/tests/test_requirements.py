@@ -46,9 +46,11 @@ def test_a_row_is_as_good_as_its_worst_test(outcomes: dict[str, str], state: str
 
 
 def test_a_parametrised_test_stands_once_with_its_worst_case() -> None:
-    [(_, shown, _)] = rows_of_table([Requirement("A1", "It answers.", {"t::a[1]": "passed", "t::a[2]": "failed"})])
+    [(_, shown, _)] = rows_of_table(
+        [Requirement("A1", "It answers.", {"f.py::test_it_is_so[1]": "passed", "f.py::test_it_is_so[2]": "failed"})]
+    )
 
-    assert shown == "It answers.\n  failed: t::a"
+    assert shown == "It answers.\n  failed: it is so (f.py)"
 
 
 @pytest.fixture

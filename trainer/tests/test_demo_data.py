@@ -71,7 +71,7 @@ def trained(data: Path, *, base: Path, out: Path) -> Report:
     out.mkdir()
     spec = out / "job.json"
     spec.write_text(json.dumps({"base": str(base), "data": str(data), "evaluation": str(HELD_OUT)}), encoding="utf-8")
-    command = [sys.executable, "-m", "tenon", "train", spec, "--out", out, "--json"]
+    command = [sys.executable, "-m", "tenon", "train", str(spec), "--out", str(out), "--json"]
     return Report.model_validate_json(subprocess.run(command, check=True, capture_output=True, timeout=1200).stdout)
 
 
