@@ -8,14 +8,14 @@ from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.outcomes import BadInput
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent
 
 
 def recipe_of(job: TrainingJob) -> Recipe:
     """The job's recipe with the job's overrides. Raises BadInput for a recipe that is not there."""
-    path = _FOLDER / f"{job.recipe}.yaml"
+    path = FOLDER / f"{job.recipe}.yaml"
     if not path.is_file():
-        known = ", ".join(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
+        known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
         raise BadInput(f"recipe: {job.recipe!r} is not in trainer/recipes; use one of {known}")
     recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     return recipe.with_overrides(job.hyperparameters)

@@ -1,0 +1,69 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tenon.__main__ import main
+from trainer.tests import toy
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.make_base(tmp_path_factory.mktemp("base") / "toy")
+
+
+@pytest.fixture
+def spec(tmp_path: Path, base: Path) -> Path:
+    data = toy.write_rows(tmp_path / "rows.jsonl", toy.rows(60))
+    path = tmp_path / "spec.yaml"
+    path.write_text(json.dumps({"base": str(base), "data": str(data), "hyperparameters": {"maxSteps": 3}}))
+    return path
+
+
+@pytest.mark.requirement("C61")
+def test_a_training_leaves_its_report_metrics_and_adapter(
+    spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+
+    assert main(["train", str(spec), "--out", str(out), "--json"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert report == json.loads((out / "report.json").read_text())
+    assert (report["status"], report["steps"]) == ("evaluated", 3)
+    assert report["lossAfter"] < report["lossBefore"]
+    assert report["adapterBytes"] == (out / "adapter/adapter_model.safetensors").stat().st_size
+    assert len((out / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_the_same_command_again_changes_nothing(spec: Path, tmp_path: Path) -> None:
+    command = ["train", str(spec), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    before = (tmp_path / "out/report.json").read_bytes()
+
+    assert main(command) == 0
+    assert (tmp_path / "out/report.json").read_bytes() == before
+
+
+def test_bad_rows_end_with_the_trainers_code(spec: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rows.jsonl").write_text("{")
+
+    assert main(["train", str(spec), "--out", str(tmp_path / "out")]) == 2
+    assert "rows.jsonl:1: is not JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("{", "neither YAML nor JSON"),
+        ("5", "is no training job"),
+        ("base: x\ncolor: 1", "data: Field required; color"),
+    ],
+)
+def test_a_spec_that_is_none_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, text: str
+) -> None:
+    (tmp_path / "spec.yaml").write_text(content)
+
+    assert main(["train", str(tmp_path / "spec.yaml"), "--out", str(tmp_path / "out")]) == 2
+    assert text in capsys.readouterr().err
