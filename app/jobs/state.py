@@ -28,8 +28,3 @@ _MOVES = {
 def after(state: JobState, move: Move) -> JobState | None:
     """The state that `move` leads to, or None where it leads nowhere: a final state is final."""
     return _MOVES.get((state, move))
-
-
-def sources(move: Move) -> frozenset[JobState]:
-    """The states that `move` can leave."""
-    return frozenset(state for state, possible in _MOVES if possible is move)
