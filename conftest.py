@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from tenon.requirements import DOCUMENT, RESULTS, promises
+
 MARKER = "requirement"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """User properties travel with the reports, from the workers of pytest-xdist too."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Rows become user properties, which travel with the reports, from the workers of pytest-xdist too."""
+    known = promises((config.rootpath / DOCUMENT).read_text(encoding="utf-8"))
     for item in items:
-        item.user_properties += [(MARKER, row) for mark in item.iter_markers(MARKER) for row in mark.args]
+        rows = [row for mark in item.iter_markers(MARKER) for row in mark.args]
+        if unknown := [row for row in rows if row not in known]:
+            raise pytest.UsageError(f"{item.nodeid}: {', '.join(unknown)} is no row of {DOCUMENT}; mend the marker")
+        item.user_properties += [(MARKER, row) for row in rows]
 
 
 class Results:
@@ -41,4 +47,4 @@ class Results:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):  # with pytest-xdist the controller alone sees every report
-        config.pluginmanager.register(Results(config.rootpath / ".cache" / "requirements.json"))
+        config.pluginmanager.register(Results(config.rootpath / RESULTS))

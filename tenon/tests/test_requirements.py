@@ -80,3 +80,12 @@ def test_the_list_follows_the_last_run(repository: Path) -> None:
 
     assert before == {"A1": "not run", "A2": "no test"}
     assert listed(repository) == {"A1": "passed", "A2": "no test"}
+
+
+def test_a_marker_that_names_no_row_stops_the_run(repository: Path) -> None:
+    wrong = 'import pytest\n@pytest.mark.requirement("Z9")\ndef test_one(): pass\n'
+    (repository / "test_them.py").write_text(wrong, encoding="utf-8")
+    run = subprocess.run([sys.executable, "-m", "pytest"], cwd=repository, check=False, capture_output=True, timeout=60)
+
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert b"Z9 is no row of docs/requirements.md" in run.stderr
