@@ -1,4 +1,4 @@
-"""DNS patterns: research facts as a table, and two rules that hold for all names."""
+"""DNS patterns: what Cilium's engine answered as a table, and two rules that hold for all names."""
 
 import pytest
 from hypothesis import given, settings

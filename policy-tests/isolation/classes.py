@@ -13,7 +13,7 @@ from functools import cached_property
 
 from isolation.entities import Endpoints
 from isolation.identities import Identity, pod
-from isolation.labels import ACCOUNT, NAMESPACE, PodLabels
+from isolation.labels import ACCOUNT, PodLabels
 from isolation.policies import Rule
 from isolation.profile import Profile
 from isolation.selectors import LabelSelector
@@ -76,7 +76,7 @@ class Classes:
 
     def selected_by(self, selector: LabelSelector) -> list[PodClass]:
         """The classes that a selector matches; only its own namespaces are looked at where it names them."""
-        pinned = pinned_namespaces(selector)
+        pinned = selector.namespaces
         candidates = self.all if pinned is None else [c for n in sorted(pinned) for c in self.by_namespace.get(n, ())]
         return [each for each in candidates if selector.matches(each.identity.labels)]
 
@@ -118,19 +118,13 @@ def selectors_of(rules: Iterable[Rule]) -> Iterable[LabelSelector]:
                 yield peer.selector
 
 
-def pinned_namespaces(selector: LabelSelector) -> frozenset[str] | None:
-    """The only namespaces whose pods the selector can match, or None when it may match any."""
-    pins = [term.values for term in selector.requirements if term.key == NAMESPACE and term.operator == "In"]
-    return frozenset.intersection(*pins) if pins else None
-
-
 def _accounts(tree: Tree, selectors: set[LabelSelector]) -> dict[str, set[str]]:
     """namespace -> accounts that exist or that a selector could tell apart there; "" for selectors of no namespace."""
     found: dict[str, set[str]] = {}
     for document in tree.of_kind("ServiceAccount"):
         found.setdefault(document.namespace or "", set()).add(document.name)
     for selector in selectors:
-        pinned = pinned_namespaces(selector)
+        pinned = selector.namespaces
         for namespace in {""} if pinned is None else pinned:
             found.setdefault(namespace, set()).update(selector.values_of(ACCOUNT))
     return found

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from isolation.buckets import bucket_host
 from isolation.classes import CLUSTER, Classes, PodClass, Role, classes_of
-from isolation.entities import Cidr, Endpoints, Fqdn
+from isolation.entities import Cidr, Endpoints, Fqdn, Peer
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
 from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
@@ -104,22 +104,20 @@ class Cluster:
             return self.parties
         found: dict[Party, None] = dict.fromkeys(self._entities if side.admits_node else ())
         for peer in (peer for rule in allows for peer in rule.peers or ()):
-            if isinstance(peer, Endpoints):
-                found |= dict.fromkeys(self._selected(peer))
-            elif isinstance(peer, Fqdn) and not peer.pattern.is_pattern:
-                found |= dict.fromkeys(self._by_name.get(peer.pattern.text, ()))
-            else:
-                found |= dict.fromkeys(p for p in self.parties if peer.selects(p.identity))
+            if peer not in self._selections:
+                self._selections[peer] = list(self._select(peer))
+            found |= dict.fromkeys(self._selections[peer])
         return found
 
-    def _selected(self, peer: Endpoints) -> list[Party]:
-        if peer not in self._selections:
-            pods: list[Party] = list(self.classes.selected_by(peer.selector))
-            self._selections[peer] = pods + [each for each in self.outsiders if peer.selects(each.identity)]
-        return self._selections[peer]
+    def _select(self, peer: Peer) -> Iterable[Party]:
+        if isinstance(peer, Endpoints) and peer.selector.namespaces is not None:
+            return self.classes.selected_by(peer.selector)  # nobody outside is in a namespace
+        if isinstance(peer, Fqdn) and not peer.pattern.is_pattern:
+            return self._by_name.get(peer.pattern.text, ())
+        return (party for party in self.parties if peer.selects(party.identity))
 
     @cached_property
-    def _selections(self) -> dict[Endpoints, list[Party]]:
+    def _selections(self) -> dict[Peer, list[Party]]:
         return {}
 
     @cached_property

@@ -7,7 +7,7 @@ Result; none stops at the first fault.
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 
-from isolation.buckets import bucket_spellings, expansions, is_outside_host, may_list, needed_names, service_spellings
+from isolation.buckets import is_outside_host, may_list, needed_names
 from isolation.classes import PodClass
 from isolation.cluster import METADATA, Cluster, Party
 from isolation.edges import DNS, TLS, Edge, edges
@@ -17,6 +17,7 @@ from isolation.names import NamePattern, normal
 from isolation.policies import EGRESS, INGRESS, Rule
 from isolation.ports import Port
 from isolation.results import CounterExample, Result, origins
+from isolation.spelled import SpelledNames
 from isolation.verdicts import Dns, NameFilter
 
 # One address of each private range, to which an allowed outside name might be made to lead.
@@ -61,14 +62,13 @@ def closed(cluster: Cluster) -> Result:
 
 def names(cluster: Cluster) -> Result:
     """DNS: every list holds the role's own names only, and every spelling of a foreign name is refused."""
-    tenants = cluster.classes.tenants
-    foreign = {tenant: _spelled(cluster, tenant) for tenant in tenants}
+    spelled = SpelledNames(cluster.tree, cluster.profile, cluster.classes.tenants)
+    total = sum(spelled.count.values())
     asked, broken = 0, list[CounterExample]()
     for pods in cluster.classes.of_tenants:
         for server, port in ((server, port) for server in cluster.resolvers for port in DNS):
-            found = cluster.side(pods, EGRESS).name_filter(server.identity, port)
-            asked += sum(len(spelled) for tenant, spelled in foreign.items() if tenant != pods.role.tenant)
-            broken += _open_names(cluster, pods, found, foreign)
+            asked += total - spelled.count[pods.role.tenant or ""]
+            broken += _open_names(cluster, pods, cluster.side(pods, EGRESS).name_filter(server.identity, port), spelled)
     claim = "no name of another tenant's bucket or services is answered"
     return Result("names", claim, asked, tuple(dict.fromkeys(broken)))
 
@@ -121,28 +121,22 @@ def _is_declared_host(cluster: Cluster, source: Party, destination: Party, port:
     return all(may_list(cluster.profile, source.role, entry) for entry in entries)
 
 
-def _spelled(cluster: Cluster, tenant: str) -> dict[str, str]:
-    spellings = (*bucket_spellings(cluster.profile, tenant), *service_spellings(cluster.tree, tenant))
-    return {normal(sent): sent for name in spellings for sent in expansions(name, cluster.profile)}
-
-
-def _open_names(
-    cluster: Cluster, pods: PodClass, found: NameFilter, foreign: dict[str, dict[str, str]]
-) -> Iterator[CounterExample]:
-    if found.outcome is Dns.UNFILTERED:
+def _open_names(cluster: Cluster, pods: PodClass, found: NameFilter, spelled: SpelledNames) -> Iterator[CounterExample]:
+    if found.outcome is Dns.DROPPED:
+        return
+    if found.outcome is Dns.UNFILTERED or any(rule.dns is None for rule in found.rules):
         yield CounterExample(str(pods), "asks for any name; no filter is on the path", origins(found.rules))
         return
-    for rule in found.rules:
-        for entry in rule.dns or ():
-            if not may_list(cluster.profile, pods.role, entry):
-                yield CounterExample(str(pods), f"may ask for {entry}, which is not its own", origins([rule]))
     own = {normal(name) for name in needed_names(cluster.profile, pods.role)}
-    for tenant, spelled in foreign.items():
-        if tenant == pods.role.tenant:
-            continue
-        for key in spelled.keys() - own:
-            if found.outcome is None and (rules := found.passing(key)):
-                yield CounterExample(str(pods), f"is answered {spelled[key]}, a name of {tenant}", origins(rules))
+    entries = [(rule, entry) for rule in found.rules for entry in rule.dns or ()]
+    for rule, entry in entries:
+        for key in (key for key in spelled.matching(entry) if key not in own):
+            for tenant, sent in spelled.owners[key].items():
+                if tenant != pods.role.tenant:
+                    yield CounterExample(str(pods), f"is answered {sent}, a name of {tenant}", origins([rule]))
+    for rule, entry in entries:
+        if not may_list(cluster.profile, pods.role, entry):
+            yield CounterExample(str(pods), f"may ask for {entry}, which is not its own", origins([rule]))
 
 
 def _fqdn_names(rules: Iterable[Rule]) -> Iterator[str]:

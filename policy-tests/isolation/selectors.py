@@ -4,6 +4,7 @@ Source: Cilium 1.20, pkg/k8s/apis/cilium.io/utils/utils.go (getEndpointSelector)
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from isolation.labels import CLUSTER, NAMESPACE, NAMESPACE_LABELS, Labels
 from isolation.node import Node
@@ -41,6 +42,12 @@ class LabelSelector:
 
     def matches(self, labels: Labels) -> bool:
         return all(requirement.holds(labels) for requirement in self.requirements)
+
+    @cached_property
+    def namespaces(self) -> frozenset[str] | None:
+        """The only namespaces whose pods the selector can match, or None when it may match any."""
+        pins = [term.values for term in self.requirements if term.key == NAMESPACE and term.operator == "In"]
+        return frozenset.intersection(*pins) if pins else None
 
     def values_of(self, key: str) -> frozenset[str]:
         """Values that positive terms name for the key."""

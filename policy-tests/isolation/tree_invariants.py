@@ -17,6 +17,7 @@ PLANE = "tenon.dev/plane"
 _SHARED_NAMESPACES = frozenset(
     {"tenon-system", "storage", "monitoring", "argocd"}
 )  # where a tenant's folder may also hold objects
+_RESERVED = frozenset({"default", "models", "platform"})  # would share a bucket, a gateway or a folder with ours
 _SERVES_MANY = frozenset({"webhooks"})  # one DNS rule per tenant with callbacks beside its own
 _OUTSIDE = frozenset({"all", "world", "world-ipv4", "world-ipv6"})
 
@@ -110,7 +111,7 @@ def own_place(cluster: Cluster) -> Result:
     faults = [
         CounterExample(tenant, "is no tenant id; rename it")
         for tenant in cluster.classes.tenants
-        if not TENANT_ID.fullmatch(tenant)
+        if not TENANT_ID.fullmatch(tenant) or tenant in _RESERVED or tenant.endswith(("-train", "-serve"))
     ]
     planes = {f"{tenant}-{plane}": plane for tenant in cluster.classes.tenants for plane in ("train", "serve")}
     namespaces = {document.name: document for document in cluster.tree.of_kind("Namespace")}

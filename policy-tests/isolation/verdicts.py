@@ -7,8 +7,10 @@ the rules that decided it.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from isolation.identities import Identity
+from isolation.labels import NAMESPACE
 from isolation.policies import EGRESS, INGRESS, Rule
 from isolation.ports import Port
 from isolation.refusals import Refused
@@ -127,10 +129,22 @@ class PolicyWorld:
         egress = self.side(source, EGRESS).verdict(destination, port)
         return FlowVerdict(egress, self.side(destination, INGRESS).verdict(source, port))
 
+    @cached_property
+    def _by_namespace(self) -> dict[str | None, list[Rule]]:
+        """Rules by the namespaces that their subject names; under None those that may apply anywhere."""
+        found: dict[str | None, list[Rule]] = {}
+        for rule in self.rules:
+            pinned = rule.subject.namespaces
+            for namespace in [None] if pinned is None else pinned:
+                found.setdefault(namespace, []).append(rule)
+        return found
+
     def _compute(self, identity: Identity, direction: str) -> Side:
         if not identity.is_endpoint:
             return _OPEN
-        rules = tuple(r for r in self.rules if r.direction == direction and r.subject.matches(identity.labels))
+        namespace = identity.labels.value("k8s", NAMESPACE)
+        candidates = [*self._by_namespace.get(None, ()), *self._by_namespace.get(namespace or "", ())]
+        rules = tuple(r for r in candidates if r.direction == direction and r.subject.matches(identity.labels))
         asked = any(rule.default_deny for rule in rules)
         return Side(
             rules,
