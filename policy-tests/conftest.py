@@ -32,7 +32,7 @@ def breaks() -> Callable[[Tree, str], bool]:
     return lambda tree, name: not by_name[name](cluster_of(tree)).holds
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def policy(tree: Tree) -> Callable[[str], Document]:
     """`acme-train/dns`, or `/imds` for a clusterwide one; `default-deny` is the native kind."""
 

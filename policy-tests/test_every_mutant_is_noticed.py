@@ -160,6 +160,26 @@ def test_a_service_that_leads_away_is_noticed(spec: Body, tree: Tree, breaks: Br
     assert breaks(tree.changed(service, lambda body: body.update(spec=spec)), "no-bypass")
 
 
+@pytest.mark.parametrize(
+    ("value", "other"),
+    [
+        ('"default"', '"never"'),
+        ('"l7Proxy": true', '"l7Proxy": false'),
+        (r"serviceaccount", r"another"),
+        ('"labels": "k8s:', '"labels": "!k8s:'),
+    ],
+)
+def test_a_setting_of_cilium_that_the_proof_rests_on_is_noticed(
+    value: str, other: str, tree: Tree, breaks: Breaks
+) -> None:
+    def change(body: Body) -> None:
+        (key,) = body["data"]
+        assert value in body["data"][key]
+        body["data"][key] = body["data"][key].replace(value, other)
+
+    assert breaks(tree.changed(tree.one("ConfigMap", "tenon-system", "cilium-values"), change), "settings")
+
+
 def test_every_invariant_has_a_mutant_that_breaks_it() -> None:
-    tried = {*DROPPED.values(), *(invariant for _, _, invariant in WIDENED), "own-place", "no-bypass"}
+    tried = {*DROPPED.values(), *(invariant for _, _, invariant in WIDENED), "own-place", "no-bypass", "settings"}
     assert tried == {invariant.__name__.replace("_", "-") for invariant in INVARIANTS}

@@ -1,10 +1,16 @@
 """Input that two readers could take differently, or that the evaluator does not know, is refused with its place."""
 
+import contextlib
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isolation.policies import parse_policy
 from isolation.proof import prove, prove_tree
 from isolation.reading import read_documents
 from isolation.refusals import Refused
@@ -108,6 +114,37 @@ def test_a_tree_without_profile_or_tenants_or_files_is_not_provable(tree: Tree, 
         prove_tree(Tree(tuple(d for d in tree.documents if d.place[0] == "platform")))
     with pytest.raises(Refused, match="run `tenon render` first"):
         prove(tmp_path)
+
+
+JUNK: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, 0, -1, "", "x", "*", [], {}, [None], [{}], {"x": 1}, ["x"], [["x"]], {"x": {}}]
+)
+
+GO_ON: st.SearchStrategy[Any] = st.sampled_from([True, True, False])
+
+
+def steps(place: Any) -> list[Any]:
+    return list(place) if isinstance(place, dict) else list(range(len(place)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+@pytest.mark.parametrize("reference", ["acme-train/dns", "acme-train/egress", "acme-train/default-deny"])
+def test_a_policy_with_any_value_replaced_is_judged_or_refused_and_never_a_crash(
+    reference: str, data: st.DataObject, policy: Find
+) -> None:
+    document = policy(reference)
+    body = copy.deepcopy(document.body)
+    place: Any = body["spec"]
+    while (keys := steps(place)) and data.draw(GO_ON):
+        step = data.draw(st.sampled_from(keys))
+        if not isinstance(place[step], dict | list) or not place[step]:
+            break
+        place = place[step]
+    if keys:
+        place[data.draw(st.sampled_from(keys))] = data.draw(JUNK)
+    with contextlib.suppress(Refused):
+        parse_policy(replace(document, body=body), cluster="default")
 
 
 def test_files_over_the_bounds_or_outside_of_the_tree_are_refused(tmp_path: Path) -> None:

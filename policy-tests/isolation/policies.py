@@ -10,7 +10,7 @@ from isolation.acceptance import rejections
 from isolation.entities import Endpoints, Fqdn, Peer, cidr_peer, cidr_set_peer, entity_peer
 from isolation.names import NamePattern, name_patterns, server_names
 from isolation.node import Node, dotted
-from isolation.ports import PROTOCOLS, Port, PortRange, icmp_range, port_range
+from isolation.ports import Port, PortRange, icmp_range, port_range
 from isolation.reading import DocumentPath
 from isolation.selectors import LabelSelector, Scope, peer_selector, plain_selector, subject_selector
 from isolation.tree import Document, Tree
@@ -90,14 +90,21 @@ def parse_policy(document: Document, *, cluster: str | None) -> Parsed:
         raise root.refused(f"{document.body.get('apiVersion')} {document.kind} is no policy that is understood")
     if (document.kind == "CiliumClusterwideNetworkPolicy") != (document.namespace is None):
         raise root.refused(f"a {document.kind} {'has no' if document.namespace else 'needs a'} namespace")
-    fields = root.fields("apiVersion", "kind", "metadata", "spec", "specs")
+    try:
+        return _parsed(root, Scope(document.namespace, cluster))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        why = f"has not the shape of a {document.kind} ({type(error).__name__}: {error})"
+        raise root.refused(why) from error
+
+
+def _parsed(root: Node, scope: Scope) -> Parsed:
+    document, fields = root.document, root.fields("apiVersion", "kind", "metadata", "spec", "specs")
     if document.kind == "NetworkPolicy":
-        return Parsed(document, tuple(_native_rules(fields["spec"], Scope(document.namespace, cluster))), ())
+        return Parsed(document, tuple(_native_rules(fields["spec"], scope)), ())
     if faults := rejections(document.body):
         return Parsed(document, (), tuple(faults))
     specs = [fields["spec"]] if "spec" in fields else []
     specs += fields["specs"].items() if "specs" in fields else []
-    scope = Scope(document.namespace, cluster)
     return Parsed(document, tuple(rule for spec in specs for rule in _rules(spec, scope)), ())
 
 
@@ -229,6 +236,3 @@ def _icmp_ranges(node: Node) -> Iterator[PortRange]:
         fields = item.fields("fields")
         for field in fields["fields"].items():
             yield icmp_range(field)
-
-
-__all__ = ["CILIUM_KINDS", "EGRESS", "INGRESS", "POLICY_KINDS", "PROTOCOLS", "Origin", "Parsed", "Rule", "parse_policy"]

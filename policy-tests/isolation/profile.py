@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from isolation.node import Node
+from isolation.ports import LAST_PORT
 from isolation.reading import read_documents
 from isolation.refusals import Refused
 from isolation.tree import Document, Tree
@@ -35,6 +36,7 @@ class Profile:
     api_port: int
     api_addresses: tuple[Network, ...]
     private_addresses: tuple[Network, ...]
+    label_filter: tuple[str, ...]
 
 
 def read_profile(tree: Tree) -> Profile:
@@ -43,7 +45,7 @@ def read_profile(tree: Tree) -> Profile:
         document = tree.one("ConfigMap", NAMESPACE, NAME)
     except LookupError as error:
         raise Refused(where="tree", at="", why=f"{error}; render the platform too") from error
-    fields = _fields(document)
+    fields = read_fields(document)
     version = str(fields.get("ciliumVersion"))
     if version != CILIUM_VERSION:
         raise _refused(document, f"Cilium {version} is not understood; the semantics here are {CILIUM_VERSION}'s")
@@ -58,21 +60,22 @@ def read_profile(tree: Tree) -> Profile:
         bucket_prefix=str(storage.get("bucketPrefix")),
         region=storage.get("region"),
         node_ranges=_networks(document, fields.get("nodeRanges")),
-        api_port=int(api.get("port") or 0),
+        api_port=_port(document, api.get("port")),
         api_addresses=_networks(document, api.get("addresses")),
         private_addresses=_networks(document, fields.get("privateAddresses")),
+        label_filter=tuple(fields.get("labelFilter") or ()),
     )
 
 
-def _fields(document: Document) -> dict[str, Any]:
-    """The profile stands as one YAML or JSON text under the only key of the ConfigMap's data."""
+def read_fields(document: Document) -> dict[str, Any]:
+    """The fields of a ConfigMap that holds one YAML or JSON text under its only key. Raises Refused."""
     data = document.body.get("data")
     if not isinstance(data, dict) or len(data) != 1:
-        raise _refused(document, "`data` must hold one key with the profile's text")
+        raise _refused(document, "`data` must hold one key with one text")
     (text,) = data.values()
     found = list(read_documents(str(text), where=document.file))
     if len(found) != 1:
-        raise _refused(document, "the profile's text must be one document")
+        raise _refused(document, "the text must be one document")
     return found[0][0]
 
 
@@ -89,10 +92,16 @@ def _one_of(document: Document, value: Any, known: tuple[str, ...]) -> str:
     return str(value)
 
 
+def _port(document: Document, value: Any) -> int:
+    if not isinstance(value, int) or not 0 < value <= LAST_PORT:
+        raise _refused(document, f"apiServer.port {value!r} is no port")
+    return value
+
+
 def _networks(document: Document, values: Any) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(value) for value in values or ())
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise _refused(document, str(error)) from error
 
 

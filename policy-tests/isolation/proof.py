@@ -11,6 +11,7 @@ from isolation.liveness import alive
 from isolation.open_flows import open_flows
 from isolation.refusals import Refused
 from isolation.results import Result
+from isolation.settings import settings
 from isolation.tree import Tree, read_tree
 
 # Shapes first: `trusted` is what makes the list of classes, over which the others quantify, complete.
@@ -24,6 +25,7 @@ INVARIANTS = (
     shape.one_dns_rule,
     shape.server_names,
     shape.one_proxy,
+    settings,
     network.apart,
     network.names,
     network.metadata,
