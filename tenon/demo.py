@@ -24,6 +24,7 @@ KEY = "tenon-demo-1"  # one Idempotency-Key for both requests: one job
 READY_SECONDS = 180.0
 JOB_SECONDS = 1200.0
 POLL_SECONDS = 0.5
+TOLD_PERCENT = 20  # where no bar can be drawn, a line is printed this often
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -126,6 +127,7 @@ def follow(connection: dict[str, Any], job: str) -> None:
     client = openai.OpenAI(base_url=f"{connection['api']}/v1", api_key=connection["keys"][TENANT])
     deadline = time.monotonic() + JOB_SECONDS
     seen: Any = openai.omit
+    told = 0.0
     with _progress() as progress:
         task = progress.add_task("queued", total=100)
         while time.monotonic() < deadline:
@@ -133,7 +135,11 @@ def follow(connection: dict[str, Any], job: str) -> None:
             for event in client.fine_tuning.jobs.list_events(job, after=seen):
                 seen = event.id
                 data = event.data if isinstance(event.data, dict) else {}
-                progress.update(task, description=event.message[:60], completed=data.get("progressPercentage"))
+                percent = data.get("progressPercentage")
+                progress.update(task, description=event.message[:60], completed=percent)
+                if not progress.console.is_terminal and (percent is None or percent >= told + TOLD_PERCENT):
+                    told = percent or 0.0
+                    say(f"  {event.message}")
             if found.status == "succeeded":
                 progress.update(task, description="succeeded", completed=100)
                 return
