@@ -5,6 +5,7 @@ where the documents are: `file:///folder` with `<tenant>.json` each and `platfor
 """
 
 from decimal import Decimal
+
 from pydantic import Field, model_validator
 
 from app.contract.cost import Prices
