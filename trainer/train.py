@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
-
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts; without it sums vary
 
 import torch
 
