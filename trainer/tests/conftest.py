@@ -29,14 +29,6 @@ checkpointSteps: 2
 MakeSettings = Callable[..., Settings]
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests with the real SmolLM2 run in their own tier: `pytest -m model`."""
-    if "model" not in (config.option.markexpr or ""):
-        for item in items:
-            if item.get_closest_marker("model"):
-                item.add_marker(pytest.mark.skip(reason="tier test-model: `make test-model` (pytest -m model)"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def one_thread() -> None:
     """Tests run beside one another on few cores."""
