@@ -72,7 +72,7 @@ def job_path(home: Path, clone: Path) -> Iterator[dict[str, Any]]:
     connection.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tenon", "up", "--home", str(state), "--root", str(clone)]
     environment = {**bare_environment(), "TENON_CACHE": str((home.parent / "cache").resolve())}
-    up = Child("tenon up", command, environment, home / "up.log")
+    up = Child("tenon up", command, environment, home / "up.log", stop_seconds=60.0)
     up.start()
     try:
         with _progress() as progress:

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from tenon.output import CommandError, ExitCode
 
-STOP_SECONDS = 20.0
 POLL_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
 
@@ -26,6 +25,7 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
+    stop_seconds: float = 20.0
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -52,16 +52,16 @@ class Child:
 
 
 def stop(children: Sequence[Child]) -> None:
-    """SIGTERM to all in reverse order, then wait; SIGKILL for what has not ended after STOP_SECONDS."""
-    running = [child for child in reversed(children) if child.is_alive and child.process]
-    for child in running:
-        assert child.process is not None  # noqa: S101 - is_alive says so
+    """SIGTERM one after the other, last started first: a step that saves a checkpoint still finds the object store.
+
+    SIGKILL for what has not ended after its `stop_seconds`.
+    """
+    for child in reversed(children):
+        if child.process is None or not child.is_alive:
+            continue
         child.process.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    for child in running:
-        assert child.process is not None  # noqa: S101
         try:
-            child.process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            child.process.wait(timeout=child.stop_seconds)
         except subprocess.TimeoutExpired:
             child.process.kill()
             child.process.wait()
