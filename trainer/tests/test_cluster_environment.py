@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import fetch, storage
+from trainer import fetch, objects
 from trainer.contract import steps
 from trainer.contract.bucket import MANIFEST
 from trainer.contract.job import TrainingJob
@@ -49,10 +49,10 @@ def test_a_folder_without_its_manifest_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_the_models_bucket_may_have_an_endpoint_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(steps.S3_URL, "http://own.example")
     monkeypatch.setenv(steps.MODELS_URL, "s3://tenon-models")
-    assert storage._endpoint("tenon-models") == "http://own.example"
+    assert objects.endpoint("tenon-models") == "http://own.example"
     monkeypatch.setenv(steps.MODELS_S3_URL, "http://models.example")
-    assert storage._endpoint("tenon-models") == "http://models.example"
-    assert storage._endpoint("tenon-acme") == "http://own.example"
+    assert objects.endpoint("tenon-models") == "http://models.example"
+    assert objects.endpoint("tenon-acme") == "http://own.example"
 
 
 def test_a_step_puts_its_job_and_attempt_into_the_status_url() -> None:
