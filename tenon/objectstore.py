@@ -12,7 +12,7 @@ from tenon.home import Home, write_secret
 from tenon.output import CommandError, ExitCode
 from tenon.processes import Child, bare_environment
 
-PLATFORM, INGEST, PROMOTER = "platform", "ingest", "promoter"  # identities that are no tenant's
+PLATFORM, INGEST, PROMOTER = "_platform", "_ingest", "_promoter"  # no tenant id begins with an underscore
 
 
 @dataclass(frozen=True)
