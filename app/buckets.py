@@ -40,7 +40,7 @@ class Buckets:
             signature_version="s3v4",
         )
         region = "us-east-1" if s3_url else None  # signed with, but of no meaning to an endpoint of our own
-        self._client: Any = boto3.client("s3", endpoint_url=s3_url, region_name=region, config=config)
+        self._client: Any = boto3.session.Session().client("s3", endpoint_url=s3_url, region_name=region, config=config)
 
     def put(self, bucket: str, key: str, body: BinaryIO) -> None:
         """Store the rest of the stream. Raises BucketUnavailable."""

@@ -38,7 +38,8 @@ def bucket(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[str
         patch.setenv("AWS_ACCESS_KEY_ID", "acme")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "acme")
         patch.setenv(steps.S3_URL, endpoint)
-        boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=BUCKET)
+        session = boto3.session.Session()  # the default one keeps the first credentials it met in this process
+        session.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(Bucket=BUCKET)
         rows = toy.write_rows(tmp_path_factory.mktemp("rows") / "train.jsonl", toy.rows(40))
         storage.store_file(rows, f"s3://{BUCKET}/datasets/train.jsonl")
         storage.store_folder(base, f"s3://{BUCKET}/base")
