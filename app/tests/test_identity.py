@@ -1,6 +1,5 @@
 """Credentials: a caller is exactly one tenant, by its key alone."""
 
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
