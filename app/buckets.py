@@ -3,7 +3,7 @@
 Credentials come from boto3's own chain (environment, files, the pod's role), never from settings of ours.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -41,6 +41,15 @@ class Buckets:
         )
         region = "us-east-1" if s3_url else None  # signed with, but of no meaning to an endpoint of our own
         self._client: Any = boto3.session.Session().client("s3", endpoint_url=s3_url, region_name=region, config=config)
+
+    def ensure(self, names: Sequence[str]) -> None:
+        """Create each bucket that is not there. Raises BucketUnavailable."""
+        with self._mended(", ".join(names), ""):
+            there = {bucket["Name"] for bucket in self._client.list_buckets()["Buckets"]}
+        for name in names:
+            if name not in there:
+                with self._mended(name, ""):
+                    self._client.create_bucket(Bucket=name)
 
     def put(self, bucket: str, key: str, body: BinaryIO) -> None:
         """Store the rest of the stream. Raises BucketUnavailable."""

@@ -86,7 +86,9 @@ class Promoter:
         except NotPromotable as error:
             raise PromotionError(f"{path}: {error}") from None
         if changed != record:
-            file.write_text(with_versions(file.read_text(encoding="utf-8"), changed.versions), encoding="utf-8")
+            partial = file.with_suffix(".partial")  # a full disk leaves the record as it was
+            partial.write_text(with_versions(file.read_text(encoding="utf-8"), changed.versions), encoding="utf-8")
+            partial.replace(file)
             self.render()
         trailers = {"Tenon-Job": job.id, "Tenon-Adapter": f"sha256:{version.adapter_digest}"}
         title = f"Promote {version.version} of {job.tenant} to {stage}"

@@ -20,7 +20,8 @@ Spoken = tuple[str, str]  # as the customer says it, as the desk writes it
 
 def drawn(options: Sequence[Any], *key: str) -> Any:
     """The same option for the same key, on every machine and Python."""
-    return options[int.from_bytes(hashlib.sha256("|".join(key).encode()).digest()[:8], "big") % len(options)]
+    chosen: str = options[int.from_bytes(hashlib.sha256("|".join(key).encode()).digest()[:8], "big") % len(options)]
+    return chosen
 
 
 def words(number: int, phrases: Phrases) -> str:

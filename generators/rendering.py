@@ -27,7 +27,7 @@ from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Manifest, synthesize
 from generators.serving.rollout import ModelServing
 from generators.training.workflow import FinetuneWorkflow
-from generators.writing import to_yaml
+from generators.writing import to_yaml, write_whole
 
 Files = dict[str, str]  # path from the root -> text
 
@@ -71,11 +71,7 @@ class Rendering:
         for path in found.stale:
             (root / path).unlink()
         for path in (*found.missing, *found.different):
-            target = root / path
-            if target.is_symlink():
-                target.unlink()  # never write through a link
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(self.files[path].encode())
+            write_whole(root / path, self.files[path].encode())  # replaces a link, never writes through it
         _remove_empty_folders(root / self.folder)
         return found
 

@@ -59,7 +59,7 @@ def create(root: Path, wanted: NewTenant) -> list[Path]:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         read_inputs(root)
-    except InputErrors:
+    except (InputErrors, OSError):
         _remove(root, wanted.id, list(texts))
         raise
     return list(texts)

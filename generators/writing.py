@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 # Plain only if it begins with a letter and holds nothing that begins a comment, a mapping or a flow.
@@ -19,6 +20,17 @@ _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null",
 def to_yaml(body: Mapping[str, Any], *, source: str) -> str:
     """One object as a file, with its provenance as the header."""
     return f"# from: {source}\n" + "\n".join(_lines(body, 0)) + "\n"
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file at once: a full disk leaves the old one, never half of the new. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:

@@ -21,13 +21,17 @@ def publish_base_models(home: Home, platform: PlatformEntry) -> None:
     Raises CommandError when a base cannot be had here or is not what platform.yaml says.
     """
     from trainer import storage
+    from trainer.outcomes import BadInput, Unavailable
 
     for name, entry in platform.catalogue.items():
         folder = converted(name, entry.digest, cache_folder(home))
         url = f"s3://{platform.models_bucket}/{entry.digest}"
-        if not storage.is_complete(url):
-            say(f"publishing base model {name} ...")
-            storage.store_folder(folder, url)
+        try:
+            if not storage.is_complete(url):
+                say(f"publishing base model {name} ...")
+                storage.store_folder(folder, url)
+        except (BadInput, Unavailable) as error:
+            raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
 
 
 def converted(name: str, digest: str, cache: Path) -> Path:

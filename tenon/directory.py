@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from app.contract.directory import DIRECTORY_KEY, PLATFORM_ID, PlatformEntry, TenantEntry, directory_name
 from tenon.home import Home
@@ -16,13 +17,20 @@ def entries(root: Path) -> tuple[dict[str, TenantEntry], PlatformEntry]:
     """The directory as rendered. Raises CommandError when rendered/ holds none."""
     found: dict[str, str] = {}
     for path in sorted((root / "rendered").glob(f"*/**/core_configmap_{directory_name('*')}.yaml")):
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found[body["metadata"]["name"].removeprefix(directory_name(""))] = body["data"][DIRECTORY_KEY]
+        try:
+            body = yaml.safe_load(path.read_text(encoding="utf-8"))
+            found[body["metadata"]["name"].removeprefix(directory_name(""))] = body["data"][DIRECTORY_KEY]
+        except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError):
+            raise CommandError(f"{path}: is no tenant directory; it was edited by hand: run `tenon render`") from None
     platform = found.pop(PLATFORM_ID, None)
     if platform is None or not found:
         raise CommandError(f"{root / 'rendered'}: holds no tenant directory; run `tenon render` first")
-    tenants = {tenant: TenantEntry.model_validate_json(text) for tenant, text in found.items()}
-    return tenants, PlatformEntry.model_validate_json(platform)
+    try:
+        tenants = {tenant: TenantEntry.model_validate_json(text) for tenant, text in found.items()}
+        return tenants, PlatformEntry.model_validate_json(platform)
+    except ValidationError as error:
+        text = f"{root / 'rendered'}: a tenant directory is of another version ({error.title}); run `tenon render`"
+        raise CommandError(text) from None
 
 
 def write_directory(home: Home, tenants: Mapping[str, TenantEntry], platform: PlatformEntry) -> None:

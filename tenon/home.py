@@ -49,24 +49,29 @@ class Home:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder's lock. Raises CommandError when another `tenon up` holds it or it cannot be written."""
+        with self._writable(), (self.folder / "up.lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip() or "unknown"
+                raise CommandError(
+                    f"{self.folder}: another `tenon up` (process {holder}) uses it; stop it or give another --home"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        """Everything `up` itself writes is below the folder, so a refusal of the system is about the folder."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with (self.folder / "up.lock").open("a+") as lock:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    lock.seek(0)
-                    holder = lock.read().strip() or "unknown"
-                    raise CommandError(
-                        f"{self.folder}: another `tenon up` (process {holder}) uses it; stop it or give another --home"
-                    ) from None
-                lock.truncate(0)
-                lock.write(str(os.getpid()))
-                lock.flush()
-                yield
+            yield
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise CommandError(f"{self.folder}: {reason}; give a --home that can be written and has room") from None
+            subject = error.filename or self.folder
+            raise CommandError(f"{subject}: {error.strerror}; give a --home that can be written and has room") from None
 
     def ports(self, *, api: int | None) -> dict[str, int]:
         """Ports of this folder, drawn once, so that a client's address stays good over restarts.

@@ -99,23 +99,17 @@ def _program() -> Path:
     return found
 
 
-def make_buckets(endpoint: str, credential: Credential, buckets: list[str]) -> None:
-    """Create each bucket that is not there."""
-    import boto3
-    from botocore.config import Config
+def make_buckets(endpoint: str, buckets: list[str]) -> None:
+    """Create each bucket that is not there, as the identity of the environment.
 
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=credential.access_key,
-        aws_secret_access_key=credential.secret_key,
-        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 5}, connect_timeout=5, read_timeout=20),
-    )
-    there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
-    for bucket in buckets:
-        if bucket not in there:
-            client.create_bucket(Bucket=bucket)
+    Raises CommandError (exit 3) when the store does not answer.
+    """
+    from app.buckets import Buckets, BucketUnavailable
+
+    try:
+        Buckets(endpoint).ensure(buckets)
+    except BucketUnavailable as error:
+        raise CommandError(f"object store: {error}", ExitCode.UNAVAILABLE) from None
 
 
 def promoter_access(home: Home) -> Credential:

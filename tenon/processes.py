@@ -1,20 +1,19 @@
 """Child processes of `tenon up`: each with a log of its own, none outliving its parent, all stopped together."""
 
-import ctypes
 import os
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
+from app.workflows.step import end_with
 from tenon.output import CommandError, ExitCode
 
 POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -39,7 +38,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 - no thread is started
+                preexec_fn=partial(end_with, os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - one call
             )
 
     @property
@@ -108,7 +107,3 @@ def bare_environment() -> dict[str, str]:
     """What a child inherits: enough to find programs and a home, and nothing that could configure it by accident."""
     names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "OMP_NUM_THREADS")
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -17,14 +17,17 @@ def prepared_home(home: Path) -> Path:
 
     Raises CommandError when it is a folder of somebody else's.
     """
-    if (home / _FINISHED).exists() and (home / _MARK).exists():
-        shutil.rmtree(home)
-    if home.exists() and any(home.iterdir()) and not (home / _MARK).exists():
-        raise CommandError(f"{home}: is not empty and not of this command; give an empty --home")
-    home.mkdir(parents=True, exist_ok=True)
-    if (home / _MARK).exists():
-        say(f"going on with the run that was interrupted ({home}; remove it to start over)")
-    (home / _MARK).touch()
+    try:
+        if (home / _FINISHED).exists() and (home / _MARK).exists():
+            shutil.rmtree(home)
+        if home.is_dir() and any(home.iterdir()) and not (home / _MARK).exists():
+            raise CommandError(f"{home}: is not empty and not of this command; give an empty --home")
+        home.mkdir(parents=True, exist_ok=True)
+        if (home / _MARK).exists():
+            say(f"going on with the run that was interrupted ({home}; remove it to start over)")
+        (home / _MARK).touch()
+    except OSError as error:
+        raise CommandError(f"{home}: {error.strerror}; give a --home that can be written and has room") from None
     return home
 
 
@@ -34,6 +37,8 @@ def clone_repository(root: Path, clone: Path) -> None:
         return
     shutil.rmtree(clone, ignore_errors=True)
     say("cloning this repository ...")
+    if not (root / ".git").exists():
+        raise CommandError(f"{root}: is no Git repository; run it in a clone of Tenon, or name one with --root")
     output("git", "clone", "--quiet", "--no-hardlinks", str(root.resolve()), str(clone))
     (clone / ".git" / "tenon-cloned").touch()  # a clone that was interrupted lacks it
 
@@ -49,7 +54,7 @@ def add_tenant(clone: Path) -> None:
 
 
 def finish(home: Path) -> None:
-    """The next run starts over."""
+    """The run has come to its end, good or bad: the next one starts over."""
     (home / _FINISHED).touch()
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 
 from app.contract.directory import PlatformEntry, TenantEntry
 from tenon.base_models import publish_base_models
@@ -23,6 +24,10 @@ CHECK_SECONDS = 0.5
 MOST_RESTARTS = 5
 
 
+class _Stopped(Exception):  # noqa: N818 - no fault
+    """Asked to stop before everything was started."""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", type=Path, default=Path(".cache/up"), help="folder of all state (default .cache/up)")
     parser.add_argument("--port", type=int, help="port of the API (default: a free one, kept)")
@@ -33,18 +38,35 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.broker_url != "sql":
+        raise CommandError(f"--broker-url {options.broker_url!r}: only `sql`, the queue in the store, is offered yet")
+    if options.workflows != "local":
+        raise CommandError(f"--workflows {options.workflows!r}: only `local` is offered yet")
+    if options.store_url is not None and not options.store_url.startswith("sqlite:"):
+        raise CommandError(f"--store-url {options.store_url!r}: only sqlite: is offered yet")
     home = Home(options.home)
     stopping = threading.Event()
+    started = threading.Event()
+
+    def stop_soon(_signal: int, _frame: FrameType | None) -> None:
+        stopping.set()
+        if not started.is_set():
+            started.set()
+            raise _Stopped
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop_soon)
     with home.alone():
         directory = entries(options.root)
         ports = home.ports(api=options.port)
         children: list[Child] = []
         try:
             start_all(options, directory, ports, children)
+            started.set()
             announce(options, directory[0], ports, children)
             watch(home, children, stopping)
+        except _Stopped:
+            pass
         finally:
             home.connection.unlink(missing_ok=True)
             say("stopping ...")
@@ -71,8 +93,10 @@ def start_all(
         say("starting the object store ...")
         wait_until(lambda: is_listening(ports["s3"]), child=store, seconds=START_SECONDS)
     s3_url = _s3_url(options, ports)
-    make_buckets(s3_url, keys[PLATFORM], [*buckets.values(), platform.models_bucket])
-    os.environ.update({**keys[PLATFORM].environment(), "TENON_S3_URL": s3_url})  # this process is the platform
+    if options.s3_url is None:
+        os.environ.update(keys[PLATFORM].environment())  # this process is the platform; another store has its own keys
+    os.environ["TENON_S3_URL"] = s3_url
+    make_buckets(s3_url, [*buckets.values(), platform.models_bucket])
     publish_base_models(home, platform)
     write_directory(home, tenants, platform)
     say("starting the services ...")

@@ -69,6 +69,7 @@ def test_a_failing_message_is_tried_a_few_times_and_holds_up_none(engine: Engine
     assert dead(engine) == ["RuntimeError: broken"]
 
 
+@pytest.mark.requirement("A14")
 def test_a_dead_letter_keeps_the_message_untouched(engine: Engine) -> None:
     publish(engine, envelope("job"), traceparent="00-trace")
 

@@ -24,7 +24,6 @@ def test_tenants_and_platform_are_read(tmp_path: Path) -> None:
     assert directory.platform == platform_entry()
 
 
-@pytest.mark.requirement("A17")
 @pytest.mark.parametrize("tenant", ["initech", "platform", "../acme", ""])
 def test_an_unknown_tenant_is_none(tmp_path: Path, tenant: str) -> None:
     assert read(write_directory(tmp_path / "directory")).tenant(tenant) is None

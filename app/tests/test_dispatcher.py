@@ -94,7 +94,7 @@ def test_a_job_published_twice_runs_once(job_path: JobPath) -> None:
     assert job_path.state("job") is JobState.SUCCEEDED
 
 
-@pytest.mark.requirement("A14")
+@pytest.mark.requirement("A7")
 def test_a_flood_of_one_tenant_costs_another_at_most_two_slots(tmp_path: Path) -> None:
     limits = Limits(running_jobs=MANY)
     tenants = (tenant_entry("acme", limits=limits), tenant_entry("globex", limits=limits))

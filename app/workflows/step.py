@@ -107,7 +107,7 @@ class StepProcess:
                 stderr=errors,
                 start_new_session=True,
                 pass_fds=[lock.descriptor],
-                preexec_fn=(lambda: _end_with(parent)) if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
+                preexec_fn=(lambda: end_with(parent)) if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
             )
 
     def terminate(self) -> None:
@@ -160,7 +160,7 @@ def _last_line(errors: Path, *, after: int) -> str:
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Ask Linux for SIGTERM when the controller dies, so that no step trains on unwatched."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before we asked

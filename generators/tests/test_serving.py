@@ -31,7 +31,6 @@ def command(model: ModelRecord) -> str:
     return " ".join(rollout(model)["template"]["spec"]["containers"][0]["command"])
 
 
-@pytest.mark.requirement("B42")
 def test_manual_approval_waits_after_the_first_weight_and_before_all() -> None:
     steps = rollout_steps(CanaryStrategy(weights=DEFAULT))
     assert [step["setWeight"] for step in steps if "setWeight" in step] == [*DEFAULT]
@@ -128,7 +127,6 @@ def test_the_traffic_plugin_is_given_no_namespace() -> None:
     assert plugins == {"argoproj-labs/gatewayAPI": {"httpRoute": "replies"}}
 
 
-@pytest.mark.requirement("B43")
 def test_the_route_sends_all_to_the_stable_version_under_the_tenants_host() -> None:
     spec = served(record())[SERVE, "HTTPRoute", "replies"]["spec"]
     assert spec["hostnames"] == ["replies.acme.models.example"]
@@ -139,7 +137,6 @@ def test_the_route_sends_all_to_the_stable_version_under_the_tenants_host() -> N
     ]
 
 
-@pytest.mark.requirement("B39", "B42")
 def test_every_query_of_the_analysis_is_held_to_the_tenants_namespace() -> None:
     for metric in _metrics(record()):
         query = metric["provider"]["prometheus"]["query"]

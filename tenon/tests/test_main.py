@@ -8,11 +8,10 @@ import pytest
 
 from tenon.__main__ import COMMANDS, main
 
-HEAVY = {
-    "render": ("torch", "sqlalchemy"),
-    "prove": ("torch", "cdk8s", "jsii"),
-    "promote": ("torch",),
-    "up": ("torch",),
+ROOT = Path(__file__).parent.parent.parent
+HEAVY = {  # a command that does its work on this repository -> what it must not have imported
+    ("render", "--check"): ("torch", "sqlalchemy", "boto3"),
+    ("prove",): ("torch", "cdk8s", "jsii", "sqlalchemy", "app"),
 }
 
 
@@ -24,15 +23,14 @@ def test_every_command_explains_itself(command: str, capsys: pytest.CaptureFixtu
     assert "--root" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", HEAVY)
-def test_a_command_imports_nothing_heavy_that_it_does_not_need(command: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", HEAVY, ids=" ".join)
+def test_a_command_imports_nothing_heavy_that_it_does_not_need(command: tuple[str, ...]) -> None:
     code = (
         "import sys; from tenon.__main__ import main\n"
-        f"try: main(['{command}', '--help'])\n"
-        "except SystemExit: pass\n"
+        f"assert main([*{command}, '--root', '.', '--json']) == 0\n"
         f"print([name for name in {HEAVY[command]} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
