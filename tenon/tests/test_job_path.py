@@ -84,7 +84,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobPath]:
     made = JobPath(tmp_path_factory.mktemp("up"))
     made.start()
     yield made
-    made.stop()
+    if made.process is not None and made.process.poll() is None:
+        made.stop()
 
 
 @pytest.fixture(scope="module")
@@ -198,3 +199,22 @@ def test_a_version_that_learned_too_little_does_not_pass_the_gate(path: JobPath,
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout) == (1, "")
     assert "minLossReduction" in said.stderr
+
+
+def test_ctrl_c_stops_every_child(path: JobPath, done: dict[str, Any]) -> None:
+    assert done["status"] == "succeeded"
+    children = path.connection["processes"]
+    path.stop(signal.SIGINT)
+    assert path.process is not None
+    assert path.process.returncode == 0
+    assert set(children) == {"s3", "ingest", "watcher", "dispatcher", "workflows"}
+    assert not [name for name, process in children.items() if is_alive(process)]
+    assert not (path.home / "connection.json").exists()
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
