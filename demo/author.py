@@ -20,8 +20,7 @@ Spoken = tuple[str, str]  # as the customer says it, as the desk writes it
 
 def drawn(options: Sequence[Any], *key: str) -> Any:
     """The same option for the same key, on every machine and Python."""
-    chosen: str = options[int.from_bytes(hashlib.sha256("|".join(key).encode()).digest()[:8], "big") % len(options)]
-    return chosen
+    return options[int.from_bytes(hashlib.sha256("|".join(key).encode()).digest()[:8], "big") % len(options)]
 
 
 def words(number: int, phrases: Phrases) -> str:
@@ -29,7 +28,7 @@ def words(number: int, phrases: Phrases) -> str:
     units, tens = phrases["units"], phrases["tens"]
     if number < len(units):
         return str(units[number])
-    return tens[number // 10 - 2] + (f" {units[number % 10]}" if number % 10 else "")
+    return f"{tens[number // 10 - 2]} {units[number % 10] if number % 10 else ''}".rstrip()
 
 
 def order(phrases: Phrases, *key: str) -> Spoken:
