@@ -55,7 +55,7 @@ COHORT = "tenants"  # Kueue cohort in which idle guarantees are lent
 def refusal_of(tenant_id: str) -> str | None:
     """Why this is no tenant id, or None."""
     if not TENANT_ID.fullmatch(tenant_id):
-        return "a tenant id is a lower-case DNS label of 3-32 characters that begins with a letter; rename the file"
+        return "a tenant id is a lower-case DNS label of 3-32 characters that begins with a letter; choose another"
     if tenant_id in RESERVED_IDS:
         return "the id is reserved; choose another"
     if tenant_id.endswith(RESERVED_ENDS):
@@ -71,9 +71,12 @@ def serving_namespace(tenant: str) -> str:
     return f"{tenant}-serve"
 
 
+RENDERED = "rendered"  # everything below it is ours: what is not rendered is stale
+
+
 def rendered_folder(cluster: str) -> str:
     """What Argo CD syncs on one cluster, relative to the repository."""
-    return f"rendered/{cluster}"
+    return f"{RENDERED}/{cluster}"
 
 
 def platform_folder(cluster: str) -> str:

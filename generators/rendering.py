@@ -108,8 +108,7 @@ def render_all(inputs: Inputs) -> Rendering:
     for tenant in inputs.tenants:
         files |= tenant_files(tenant, inputs.platform)
     _refuse_shared_objects(files)
-    folder = naming.rendered_folder(inputs.platform.cluster)
-    return Rendering(folder, files, tuple(tenant.id for tenant in inputs.tenants))
+    return Rendering(naming.RENDERED, files, tuple(tenant.id for tenant in inputs.tenants))
 
 
 def tenant_files(tenant: Tenant, platform: Platform) -> Files:

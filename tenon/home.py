@@ -80,22 +80,32 @@ class Home:
         """
         path = self.folder / "ports.json"
         drawn = dict(zip(PORTS, free_ports(len(PORTS), below=MOST_PORT), strict=True))
-        ports: dict[str, int] = json.loads(path.read_text()) if path.exists() else drawn
+        ports: dict[str, int] = _kept(path) or drawn
         if api is not None:
             ports["api"] = api
         if busy := [f"{name} {port}" for name, port in ports.items() if is_listening(port)]:
-            text = f"port {', '.join(busy)}: something listens there; stop it, or remove {path} for new ports"
+            remedy = "give another --port" if api else f"remove {path} for new ports"
+            text = f"port {', '.join(busy)}: something listens there; stop it, or {remedy}"
             raise CommandError(text, ExitCode.UNAVAILABLE)
-        path.write_text(json.dumps(ports))
+        write_secret(path, ports)
         return ports
 
     def api_keys(self, tenants: Iterable[str]) -> dict[str, str]:
         """One API key per tenant, `ftk_<id>_<secret>`, drawn once; keys for local use are in no repository."""
         path = self.folder / "keys.json"
-        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+        kept: dict[str, str] = _kept(path)
         wanted = {tenant: kept.get(tenant) or _drawn_key() for tenant in tenants}
         write_secret(path, {**kept, **wanted})
         return wanted
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What an earlier `up` wrote. Raises CommandError when it was damaged."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError:
+        raise CommandError(f"{path}: is damaged; remove it, and a new one is drawn") from None
+    return found
 
 
 def write_secret(path: Path, document: Any) -> None:

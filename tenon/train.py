@@ -5,9 +5,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-from pydantic import ValidationError
-
 from tenon.output import CommandError, answer_json, answer_table, console
 from trainer.contract.bucket import REPORT
 from trainer.contract.job import TrainingJob
@@ -30,6 +27,10 @@ def run(options: argparse.Namespace) -> int:
     from trainer.settings import Settings
     from trainer.sinks import ConsoleSink
 
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{options.out}: {error.strerror}; give a folder that can be written") from None
     settings = Settings(job=read_spec(options.spec), attempt_url=str(options.out), work=options.out / "work")
     bar = ConsoleSink(console(stderr=True))
 
@@ -47,16 +48,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def read_spec(path: Path) -> TrainingJob:
-    """The job in a file. Raises CommandError naming every wrong field."""
-    try:
-        return TrainingJob.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"{path}: cannot be read ({error}); name a YAML or JSON file") from error
-    except yaml.YAMLError as error:
-        raise CommandError(f"{path}: is neither YAML nor JSON ({error}); mend the syntax") from error
-    except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc'])) or 'document'}: {fault['msg']}" for fault in error.errors()]
-        raise CommandError(f"{path}: is no training job: {'; '.join(faults)}") from error
+    """The job in a file. Raises CommandError naming every wrong field and its line."""
+    from generators.inputs.reading import InputErrors, parse, read_document
+
+    document = read_document(path, shown_as=str(path))
+    job = parse(document, TrainingJob)
+    if job is None:
+        raise CommandError(f"no training job:\n{InputErrors(document.errors)}")
+    return job
 
 
 def _answer(settings: "Settings", *, as_json: bool) -> None:

@@ -22,6 +22,7 @@ SERVICES = ("ingest", "watcher", "dispatcher", "workflows")
 START_SECONDS = 60.0
 CHECK_SECONDS = 0.5
 MOST_RESTARTS = 5
+MOST_PORTS = 65536
 
 
 class _Stopped(Exception):  # noqa: N818 - no fault
@@ -30,11 +31,17 @@ class _Stopped(Exception):  # noqa: N818 - no fault
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", type=Path, default=Path(".cache/up"), help="folder of all state (default .cache/up)")
-    parser.add_argument("--port", type=int, help="port of the API (default: a free one, kept)")
+    parser.add_argument("--port", type=_port, help="port of the API (default: a free one, kept)")
     parser.add_argument("--store-url", default=os.environ.get("TENON_STORE_URL"), help="default: SQLite below --home")
     parser.add_argument("--broker-url", default=os.environ.get("TENON_BROKER_URL", "sql"), help="default: in the store")
     parser.add_argument("--s3-url", default=os.environ.get("TENON_S3_URL"), help="default: SeaweedFS below --home")
     parser.add_argument("--workflows", default=os.environ.get("TENON_WORKFLOWS", "local"), help="default: local")
+
+
+def _port(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < MOST_PORTS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (1-65535)")
+    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"--workflows {options.workflows!r}: only `local` is offered yet")
     if options.store_url is not None and not options.store_url.startswith("sqlite:"):
         raise CommandError(f"--store-url {options.store_url!r}: only sqlite: is offered yet")
+    if options.s3_url is not None and not options.s3_url.startswith(("http://", "https://")):
+        raise CommandError(f"--s3-url {options.s3_url!r}: is no http:// or https:// address")
     home = Home(options.home)
     stopping = threading.Event()
     started = threading.Event()
@@ -93,8 +102,11 @@ def start_all(
         say("starting the object store ...")
         wait_until(lambda: is_listening(ports["s3"]), child=store, seconds=START_SECONDS)
     s3_url = _s3_url(options, ports)
-    if options.s3_url is None:
-        os.environ.update(keys[PLATFORM].environment())  # this process is the platform; another store has its own keys
+    for name, value in keys[PLATFORM].environment().items():
+        if options.s3_url is None:
+            os.environ[name] = value  # this process is the platform
+        else:
+            os.environ.setdefault(name, value)  # another store has its own
     os.environ["TENON_S3_URL"] = s3_url
     make_buckets(s3_url, [*buckets.values(), platform.models_bucket])
     publish_base_models(home, platform)

@@ -166,6 +166,9 @@ def _dataset(url: str, admission: Admission, refusals: list[Refusal], *, field: 
             return f"s3://{bucket}/{key}"
         refusals.append(Refusal(field, "file_not_found", "no file of yours has this id; upload it to /v1/files"))
         return url
+    if url.startswith("file-"):
+        refusals.append(Refusal(field, "file_not_found", "is no id of a file; upload it to /v1/files"))
+        return url
     prefix = f"s3://{bucket}/"
     if not url.startswith(prefix):
         text = f"is not in your own bucket; give {prefix}<key> or the id of an uploaded file"

@@ -189,7 +189,7 @@ def test_an_unknown_key_is_an_authentication_error(url: str) -> None:
     ("fields", "parameter", "told"),
     [
         ({"model": "gpt-4o"}, "model", "use one of"),
-        ({"training_file": "file-none"}, "training_file", "own bucket"),
+        ({"training_file": "file-none"}, "training_file", "no id of a file"),
         ({"validation_file": "s3://tenon-globex/rows"}, "validation_file", "own bucket"),
         ({"suffix": "No Label"}, "suffix", "match pattern"),
         ({"seed": -1}, "seed", "greater than"),

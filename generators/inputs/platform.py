@@ -10,9 +10,12 @@ from app.contract.models import Sha256
 from app.contract.wire import Wire
 from generators.images import LockedImage
 
+LEAST_PREFIX = 8
+
 
 def _network(value: str) -> str:
-    ip_network(value)  # ValueError: its text names the value and the rule
+    if ip_network(value).prefixlen < LEAST_PREFIX:  # ip_network's ValueError names the value and the rule
+        raise ValueError(f"covers more than a /{LEAST_PREFIX}; a range this wide means everything")
     return value
 
 

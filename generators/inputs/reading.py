@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
+_SCALARS = {"str", "int", "float", "bool", "null", "timestamp"}
 
 MOST_BYTES = 1024 * 1024  # of one input file; a tenant file has about one KiB
 MOST_LEVELS = 20
@@ -79,7 +80,8 @@ def read_document(path: Path, *, shown_as: str) -> Document:
         document.refuse((), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
+        said = (getattr(error, "context", None), getattr(error, "problem", None))
+        problem = ", ".join(part for part in said if part) or str(error)
         line = mark.line + 1 if mark else 1
         document.errors.append(InputError(shown_as, line, f"not YAML: {problem}; mend the syntax"))
     return document
@@ -143,7 +145,19 @@ def _plain(node: yaml.Node, path: KeyPath, document: Document) -> Any:
         return result
     if isinstance(node, yaml.SequenceNode):
         return [_plain(item, (*path, index), document) for index, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+    return _scalar(node, path, document)
+
+
+def _scalar(node: yaml.Node, path: KeyPath, document: Document) -> Any:
+    """A date that does not exist, a number too long or a tag of another program has no value here."""
+    if node.tag.removeprefix("tag:yaml.org,2002:") not in _SCALARS:
+        document.refuse(path, f"{node.tag} is no tag of input files; write the plain value")
+        return None
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (ValueError, KeyError, yaml.YAMLError):
+        document.refuse(path, f"{str(node.value)[:40]!r}: cannot be read as a value; quote it if it is text")
+        return None
 
 
 def _jsonable(value: Any) -> Any:

@@ -155,7 +155,9 @@ def _inside(host: str, platform: Platform) -> str | None:
             return f"is a name of the cluster ({domain})"
     if _is_below(host, platform.domain):
         return f"is a name of the platform ({platform.domain})"
-    if platform.storage.mode == "s3" and _is_object_store(host):
+    if _is_below(host, "internal"):
+        return "is a name of a cloud's metadata service or private zone"
+    if _is_object_store(host):
         return "is an object store, where other tenants' buckets are; jobs reach their own bucket without it"
     return None
 

@@ -21,6 +21,12 @@ def _exact_host(value: str) -> str:
     return value
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError("holds control characters; write one line of text")
+    return value
+
+
 Host = Annotated[str, AfterValidator(_exact_host)]
 
 
@@ -50,7 +56,9 @@ class Tenant(Wire):
 
     id: TenantId
     models: dict[str, ModelRecord] = Field(default_factory=dict)
-    display_name: str = Field("", max_length=80, description="for people; the id when empty")
+    display_name: Annotated[str, AfterValidator(_printable)] = Field(
+        "", max_length=80, description="for people; the id when empty"
+    )
     owners: tuple[Annotated[str, Field(pattern=r"^@[A-Za-z0-9][A-Za-z0-9/_.-]*$")], ...] = Field(
         min_length=1, description="accounts or teams (@name, @org/team) that approve changes of this file"
     )

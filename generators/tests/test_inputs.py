@@ -103,7 +103,34 @@ ACME = [  # old text, new text, the one error
         ),
     ),
     ("displayName: Acme Support", "displayName: *x", "3: *x: is an alias; write it out"),
-    ("isolation: standard", "isolation: [", "7: not YAML: expected ',' or ']', but got '<scalar>'; mend the syntax"),
+    (
+        "isolation: standard",
+        "isolation: [",
+        "7: not YAML: while parsing a flow sequence, expected ',' or ']', but got '<scalar>'; mend the syntax",
+    ),
+    (
+        "displayName: Acme Support",
+        "displayName: 2024-13-41",
+        "3: displayName: '2024-13-41': cannot be read as a value; quote it if it is text",
+    ),
+    (
+        "displayName: Acme Support",
+        "displayName: !!python/name:os.system x",
+        "3: displayName: tag:yaml.org,2002:python/name:os.system is no tag of input files; write the plain value",
+    ),
+    (
+        "displayName: Acme Support",
+        'displayName: "a\\0b"',
+        "3: displayName: 'a\\x00b': holds control characters; write one line of text",
+    ),
+    (
+        "[mirror.acme.example]",
+        "[metadata.google.internal]",
+        (
+            "13: egress[0]: 'metadata.google.internal' is a name of a cloud's metadata service or private zone;"
+            " name a host outside"
+        ),
+    ),
     ("isolation: standard", "owners: []\nisolation: standard", "5: owners: stands twice; keep one"),
 ]
 PLATFORM = [
@@ -113,6 +140,11 @@ PLATFORM = [
         "recipe: smollm2-135m-cpu",
         "recipe: nonesuch",
         "catalogue.smollm2-135m.recipe: 'nonesuch' is no recipe; use one of: smollm2-135m-cpu",
+    ),
+    (
+        "nodeRanges: [10.0.0.0/16]",
+        "nodeRanges: [0.0.0.0/0]",
+        "nodeRanges[0]: '0.0.0.0/0': covers more than a /8; a range this wide means everything",
     ),
     (
         "nodeRanges: [10.0.0.0/16]",
@@ -300,7 +332,10 @@ def test_a_version_under_another_jobs_name_is_refused(root: Path, edit: Edit) ->
         (b"", "is not a mapping; write `key: value` lines"),
         (b"- a\n", "is not a mapping; write `key: value` lines"),
         (b"\xff\xfe", "is not UTF-8 (byte 0); save it as UTF-8 text"),
-        (b"a: b\n---\na: b\n", "not YAML: but found another document; mend the syntax"),
+        (
+            b"a: b\n---\na: b\n",
+            "not YAML: expected a single document in the stream, but found another document; mend the syntax",
+        ),
         (b"a: &a [1]\nb: *a\n", "*a: is an alias; write it out"),
         (b"[" * 5000 + b"]" * 5000, "is nested more than 20 levels deep; no input needs that"),
         (b"# " + b"x" * MOST_BYTES, "bytes are more than an input file has"),

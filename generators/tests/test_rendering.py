@@ -162,6 +162,16 @@ def test_the_bytes_depend_on_no_hash_seed_locale_or_time_zone(tmp_path: Path, re
     assert not rendering.compare(tmp_path)
 
 
+def test_the_folder_of_a_cluster_that_was_renamed_is_stale(tmp_path: Path, rendering: Rendering) -> None:
+    rendering.write(tmp_path)
+    left = tmp_path / "rendered" / "old" / "x.yaml"
+    left.parent.mkdir()
+    left.touch()
+    assert rendering.compare(tmp_path).stale == ("rendered/old/x.yaml",)
+    rendering.write(tmp_path)
+    assert not left.parent.exists()
+
+
 def test_two_objects_of_one_name_are_refused_instead_of_one_being_lost() -> None:
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "same"}}
 

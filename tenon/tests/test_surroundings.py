@@ -21,7 +21,11 @@ RUN = "import sys; from tenon.__main__ import main; sys.exit(main(sys.argv[1:]))
 
 CASES = {  # name -> (program, arguments, exit code, what the message says)
     "dead object store": (RUN, ["up", "--s3-url", "http://127.0.0.1:{dead}"], 3, "check TENON_S3_URL"),
-    "port in use": (RUN, ["up", "--port", "{busy}"], 3, "something listens there; stop it"),
+    "object store without a scheme": (RUN, ["up", "--s3-url", "bogus"], 2, "is no http:// or https:// address"),
+    "port in use": (RUN, ["up", "--port", "{busy}"], 3, "something listens there; stop it, or give another --port"),
+    "no port": (RUN, ["up", "--port", "99999"], 2, "'99999' is no port (1-65535)"),
+    "damaged ports": (RUN, ["up", "--home", "{damaged}"], 2, "is damaged; remove it"),
+    "training into a file": (RUN, ["train", "{spec}", "--out", "{file}"], 2, "give a folder that can be written"),
     "nothing rendered": (RUN, ["up", "--root", "{empty}"], 2, "run `tenon render` first"),
     "home is a file": (RUN, ["up", "--home", "{file}"], 2, "give a --home that can be written"),
     "broker that is not offered": (RUN, ["up", "--broker-url", "kafka://127.0.0.1:9"], 2, "only `sql`"),
@@ -45,9 +49,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     next((folder / "root" / "rendered").rglob("*_namespace_acme-train.yaml")).unlink()
     (folder / "empty").mkdir()
     (folder / "file").touch()
+    (folder / "damaged").mkdir()
+    (folder / "damaged" / "ports.json").write_text("{")
+    (folder / "spec").write_text("{base: nowhere, data: nowhere}")
     with socket.create_server(("127.0.0.1", 0)) as busy, socket.socket() as dead:
         dead.bind(("127.0.0.1", 0))  # bound and not listening: refused at once
-        names = {name: str(folder / name) for name in ("root", "empty", "file")}
+        names = {name: str(folder / name) for name in ("root", "empty", "file", "damaged", "spec")}
         yield {**names, "busy": str(busy.getsockname()[1]), "dead": str(dead.getsockname()[1])}
 
 

@@ -55,9 +55,9 @@ def test_bad_rows_end_with_the_trainers_code(spec: Path, tmp_path: Path, capsys:
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ("{", "neither YAML nor JSON"),
-        ("5", "is no training job"),
-        ("base: x\ncolor: 1", "data: Field required; color"),
+        ("{", "not YAML"),
+        ("5", "is not a mapping"),
+        ("base: x\ncolor: 1", "color: is no key here; remove it or mend its spelling"),
     ],
 )
 def test_a_spec_that_is_none_is_refused(
