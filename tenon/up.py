@@ -45,17 +45,8 @@ def _port(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.broker_url != "sql":
-        raise CommandError(f"--broker-url {options.broker_url!r}: only `sql`, the queue in the store, is offered yet")
-    if options.workflows != "local":
-        raise CommandError(f"--workflows {options.workflows!r}: only `local` is offered yet")
-    if options.store_url is not None and not options.store_url.startswith("sqlite:"):
-        raise CommandError(f"--store-url {options.store_url!r}: only sqlite: is offered yet")
-    if options.s3_url is not None and not options.s3_url.startswith(("http://", "https://")):
-        raise CommandError(f"--s3-url {options.s3_url!r}: is no http:// or https:// address")
-    home = Home(options.home)
-    stopping = threading.Event()
-    started = threading.Event()
+    _refuse_what_is_not_offered(options)
+    stopping, started = threading.Event(), threading.Event()
 
     def stop_soon(_signal: int, _frame: FrameType | None) -> None:
         stopping.set()
@@ -65,22 +56,40 @@ def run(options: argparse.Namespace) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop_soon)
-    with home.alone():
-        directory = entries(options.root)
-        ports = home.ports(api=options.port)
-        children: list[Child] = []
-        try:
-            start_all(options, directory, ports, children)
-            started.set()
-            announce(options, directory[0], ports, children)
-            watch(home, children, stopping)
-        except _Stopped:
-            pass
-        finally:
-            home.connection.unlink(missing_ok=True)
-            say("stopping ...")
-            stop(children)
+    try:
+        with Home(options.home).alone():
+            _serve(options, started=started, stopping=stopping)
+    except _Stopped:
+        pass
     return int(ExitCode.OK)
+
+
+def _refuse_what_is_not_offered(options: argparse.Namespace) -> None:
+    if options.broker_url != "sql":
+        raise CommandError(f"--broker-url {options.broker_url!r}: only `sql`, the queue in the store, is offered yet")
+    if options.workflows != "local":
+        raise CommandError(f"--workflows {options.workflows!r}: only `local` is offered yet")
+    if options.store_url is not None and not options.store_url.startswith("sqlite:"):
+        raise CommandError(f"--store-url {options.store_url!r}: only sqlite: is offered yet")
+    if options.s3_url is not None and not options.s3_url.startswith(("http://", "https://")):
+        raise CommandError(f"--s3-url {options.s3_url!r}: is no http:// or https:// address")
+
+
+def _serve(options: argparse.Namespace, *, started: threading.Event, stopping: threading.Event) -> None:
+    home = Home(options.home)
+    directory = entries(options.root)
+    ports = home.ports(api=options.port)
+    children: list[Child] = []
+    try:
+        start_all(options, directory, ports, children)
+        started.set()
+        announce(options, directory[0], ports, children)
+        watch(home, children, stopping)
+    finally:
+        started.set()
+        home.connection.unlink(missing_ok=True)
+        say("stopping ...")
+        stop(children)
 
 
 def start_all(

@@ -147,7 +147,7 @@ async def answer_routing(request: Request, error: Exception) -> Response:
         text = f"this path takes {allowed['Allow']}"
         return Problem(405, "method_not_allowed", text, headers=allowed).response(path)
     if status == 404:  # noqa: PLR2004
-        return Problem(404, "not_found", "there is no such path; README.md and the openai client name those there are").response(path)
+        return Problem(404, "not_found", "there is no such path; README.md names those there are").response(path)
     detail = error.detail if isinstance(error, HTTPException) else str(error)
     return Problem(status, "invalid_request", detail).response(path)
 
