@@ -150,11 +150,11 @@ def test_writing_never_follows_a_link_out_of_the_tree(root: Path) -> None:
     assert not target.is_symlink()
 
 
-def test_the_bytes_depend_on_no_hash_seed_locale_or_time_zone(tmp_path: Path, rendering: Rendering) -> None:
+def test_the_bytes_depend_on_no_hash_seed_locale_time_zone_or_node_on_the_path(tmp_path: Path, rendering: Rendering) -> None:
     code = "import sys; from pathlib import Path; from generators.rendering import write; write(Path(sys.argv[1]))"
     # ASCII as the encoding of files and of the terminal, as on a bare machine
     ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    surroundings = {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", **ascii_only}
+    surroundings = {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", "PATH": str(tmp_path), **ascii_only}
     for name in ("platform.yaml", "images.lock", "tenants"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     command = [sys.executable, "-O", "-c", code, str(tmp_path)]
