@@ -150,7 +150,7 @@ def test_writing_never_follows_a_link_out_of_the_tree(root: Path) -> None:
     assert not target.is_symlink()
 
 
-def test_the_bytes_depend_on_no_hash_seed_locale_time_zone_or_node_on_the_path(tmp_path: Path, rendering: Rendering) -> None:
+def test_the_bytes_depend_on_the_inputs_alone(tmp_path: Path, rendering: Rendering) -> None:
     code = "import sys; from pathlib import Path; from generators.rendering import write; write(Path(sys.argv[1]))"
     # ASCII as the encoding of files and of the terminal, as on a bare machine
     ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
