@@ -1,10 +1,7 @@
 """The real ingest API under test: in this process for single requests, on a loopback port for real clients."""
 
 import socket
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,8 +26,6 @@ from app.store.jobs import Jobs
 from app.store.tables import open_store
 from app.telemetry import tracing
 from app.tests.cast import KEYS, write_directory
-
-WEED = Path(sys.executable).parent / "weed"
 
 
 @dataclass(frozen=True)
@@ -97,46 +92,3 @@ def listening(application: ASGIApp) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
-
-
-@contextmanager
-def object_store(folder: Path, identities: Path) -> Iterator[str]:
-    """SeaweedFS from its wheel with the identities; its URL. Every port is ours, free and on loopback."""
-    names = ("s3.port", "master.port", "volume.port", "filer.port", "admin.port")
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
-    fixed = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
-    off = ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    chosen = [f"-{name}={port}" for name, port in ports.items()]
-    command = [str(WEED), "mini", f"-dir={folder}", f"-s3.config={identities}", *fixed, *off, *chosen]
-    url = f"http://127.0.0.1:{ports['s3.port']}"
-    with (folder / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-        try:
-            _await_answer(url, process, seconds=30)
-            yield url
-        finally:
-            process.kill()  # its data goes with the folder; a clean stop takes seconds
-            process.wait()
-
-
-def _await_answer(url: str, process: "subprocess.Popen[bytes]", *, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            httpx.get(f"{url}/status", timeout=1)
-        except httpx.TransportError:
-            time.sleep(0.05)
-        else:
-            return
-    raise TimeoutError(f"{url} does not answer")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Below 55536, because every port of SeaweedFS has a gRPC twin 10,000 above."""
-    free: list[int] = []
-    while len(free) < count:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            port = probe.getsockname()[1]
-        if port < 55_536 and port not in free:
-            free.append(port)
-    return free

