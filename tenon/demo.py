@@ -16,12 +16,14 @@ from typing import Any
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from tenon.home import Home
 from tenon.output import CommandError, ExitCode, answer_json, answer_table, console, say
 from tenon.processes import Child, bare_environment, stop, wait_until
 from tenon.scratch import MODEL, TENANT, add_tenant, clone_repository, finish, git, prepared_home, tenon
 
 KEY = "tenon-demo-1"  # one Idempotency-Key for both requests: one job
 READY_SECONDS = 180.0
+END_SECONDS = 60.0
 JOB_SECONDS = 1200.0
 POLL_SECONDS = 0.5
 TOLD_PERCENT = 20  # where no bar can be drawn, a line is printed this often
@@ -71,10 +73,25 @@ def proof(clone: Path) -> dict[str, Any]:
     return found
 
 
+def await_end(home: Home) -> None:
+    """Wait for the job path of a run that was interrupted: it stops by itself, its step first.
+
+    Raises CommandError when it does not.
+    """
+    if home.is_in_use:
+        say("waiting for the interrupted run to stop ...")
+    deadline = time.monotonic() + END_SECONDS
+    while home.is_in_use:
+        if time.monotonic() > deadline:
+            raise CommandError(f"{home.folder}: another run uses it; stop that one or give another --home")
+        time.sleep(POLL_SECONDS)
+
+
 @contextmanager
 def job_path(home: Path, clone: Path, *, cache: Path) -> Iterator[dict[str, Any]]:
     """`tenon up` for as long as the block runs; gives connection.json."""
     state = home / "up"
+    await_end(Home(state))
     connection = state / "connection.json"
     connection.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tenon", "up", "--home", str(state), "--root", str(clone)]
@@ -179,7 +196,6 @@ def summarize(
     from app.store.jobs import Jobs
     from app.store.tables import open_store
     from tenon.directory import entries
-    from tenon.home import Home
     from trainer.contract.report import Usage
 
     row = Jobs(open_store(Home(home / "up").store_url)).find(job)

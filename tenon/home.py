@@ -46,6 +46,19 @@ class Home:
     def log(self, process: str) -> Path:
         return self.folder / "logs" / f"{process}.log"
 
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a `tenon up` holds the folder."""
+        path = self.folder / "up.lock"
+        if not path.exists():
+            return False
+        with path.open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Hold the folder's lock. Raises CommandError when another `tenon up` holds it or it cannot be written."""

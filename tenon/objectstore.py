@@ -87,7 +87,8 @@ def store_child(home: Home, *, ports: Mapping[str, int], granted: Mapping[str, l
     command += ["-s3.port.iceberg=0", "-s3.port.lance=0", f"-s3.config={config}"]
     command += ["-admin.ui=false", "-webdav=false", "-master.telemetry=false"]
     # it may hang on its own sockets when it stops; what it acknowledged survives a kill
-    return Child("s3", command, bare_environment(), home.log("s3"), stop_seconds=5.0)
+    environment = {**bare_environment(), "GOMEMLIMIT": "256MiB"}  # a hint to its collector, on a machine that trains
+    return Child("s3", command, environment, home.log("s3"), stop_seconds=5.0)
 
 
 def _program() -> Path:

@@ -72,6 +72,7 @@ def promoter(repository: PlainRepository, objects: Folder) -> Promoter:
     )
 
 
+@pytest.mark.requirement("E82")
 def test_a_promotion_is_one_commit_of_the_record_and_what_it_renders(repository: PlainRepository, job: Job) -> None:
     made = promoter(repository, published()).promote(job, tenant_bucket="tenon-acme", stage=Stage.CANARY)
     assert repository.changes(made.base) == ["M\trendered/x", f"M\t{RECORD}"]
@@ -91,6 +92,7 @@ def test_promoting_twice_makes_no_second_commit(repository: PlainRepository, job
     assert work.promote(job, tenant_bucket="tenon-acme", stage=Stage.CANARY).commit is None
 
 
+@pytest.mark.requirement("E82")
 def test_a_report_below_the_gate_changes_nothing_and_says_by_how_much(repository: PlainRepository, job: Job) -> None:
     before = repository.head()
     with pytest.raises(GateError, match=r"minLossReduction: .*fell by 10\.0%; at least 20\.0% is needed"):

@@ -17,6 +17,14 @@ def test_a_second_up_on_the_same_folder_is_refused_and_names_the_first(tmp_path:
         Home(tmp_path).alone().__enter__()
 
 
+def test_a_folder_is_in_use_as_long_as_an_up_holds_it(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    assert not home.is_in_use
+    with home.alone():
+        assert home.is_in_use
+    assert not home.is_in_use
+
+
 def test_the_folder_is_free_again_after_the_first_has_ended(tmp_path: Path) -> None:
     with Home(tmp_path).alone():
         pass
