@@ -1,7 +1,8 @@
-"""Which tests run in which tier, and the last result of every test that shows a requirement row."""
+"""Of every test: its tier, the inputs it may change, and the last result of those that show a requirement row."""
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,6 +44,16 @@ def _absence_of_model_tier(config: pytest.Config) -> str | None:
 def absent() -> Callable[[str], None]:
     """Call it when a component is not there: a skip that says how to get it, a failure with TENON_REQUIRE=all."""
     return pytest.fail if os.environ.get("TENON_REQUIRE") == "all" else pytest.skip
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of this repository's inputs; nothing is rendered in it."""
+    repository = Path(__file__).parent
+    for name in ("platform.yaml", "images.lock"):
+        shutil.copy(repository / name, tmp_path / name)
+    shutil.copytree(repository / "tenants", tmp_path / "tenants")
+    return tmp_path
 
 
 class Results:

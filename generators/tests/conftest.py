@@ -1,6 +1,5 @@
 """The repository's own inputs, read and rendered once; and a copy of them that a test may change."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,15 +19,6 @@ def inputs() -> Inputs:
 @pytest.fixture(scope="session")
 def rendering(inputs: Inputs) -> Rendering:
     return render_all(inputs)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A copy of the inputs; nothing is rendered in it."""
-    for name in ("platform.yaml", "images.lock"):
-        shutil.copy(REPOSITORY / name, tmp_path / name)
-    shutil.copytree(REPOSITORY / "tenants", tmp_path / "tenants")
-    return tmp_path
 
 
 @pytest.fixture

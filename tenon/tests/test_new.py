@@ -9,16 +9,6 @@ import pytest
 from generators.inputs.folder import read_inputs
 from tenon.__main__ import main
 
-REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for name in ("platform.yaml", "images.lock"):
-        shutil.copy(REPOSITORY / name, tmp_path / name)
-    shutil.copytree(REPOSITORY / "tenants", tmp_path / "tenants")
-    return tmp_path
-
 
 def files(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*")}

@@ -1,22 +1,11 @@
 """`tenon render`: what it prints, what it writes, and the exit codes others rely on."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tenon.__main__ import main
-
-REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    for name in ("platform.yaml", "images.lock"):
-        shutil.copy(REPOSITORY / name, tmp_path / name)
-    shutil.copytree(REPOSITORY / "tenants", tmp_path / "tenants")
-    return tmp_path
 
 
 def test_a_tree_that_was_rendered_passes_the_check(root: Path) -> None:
