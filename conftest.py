@@ -56,6 +56,15 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(params=["aws", "istio"])
+def options(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """Inputs that hold the options which the sample tenants do not take (policy-tests/options)."""
+    repository = Path(__file__).parent
+    shutil.copytree(repository / "policy-tests" / "options" / request.param, tmp_path, dirs_exist_ok=True)
+    shutil.copy(repository / "images.lock", tmp_path / "images.lock")
+    return tmp_path
+
+
 class Results:
     """`.cache/requirements.json`: node id -> outcome. A run replaces the results of its own tests only."""
 

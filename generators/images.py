@@ -23,10 +23,13 @@ class LockedImage(Wire):
 class ImageLock(Wire):
     """images.lock: one image for each role."""
 
-    services: LockedImage = Field(description="ingest, dispatcher, watcher, webhooks, router, portal, promoter")
+    services: LockedImage = Field(description="ingest, dispatcher, watcher, webhooks, router, portal")
+    promoter: LockedImage = Field(description="promoter: the services' image and the renderer")
     trainer: LockedImage = Field(description="prepare, train, evaluate, publish")
     modelserver: LockedImage = Field(description="our own server, runtime `transformers`")
     vllm: LockedImage = Field(description="runtime `vllm`")
+    triton: LockedImage = Field(description="runtime `triton`")
+    ray: LockedImage = Field(description="runtime `ray`: Ray Serve with vLLM inside, nothing installed at run time")
     seaweedfs: LockedImage = Field(description="in-cluster object store and the tenants' S3 gateways")
 
     def by_role(self) -> dict[str, LockedImage]:

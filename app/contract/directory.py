@@ -76,6 +76,9 @@ class DirectoryModel(Wire):
     gate: Gate
     stable: str | None = Field(None, description="version that users get")
     canary: str | None = None
+    adapter_share: int | None = Field(None, description="percent of requests the router sends to the canary's adapter")
+    ab: str | None = Field(None, description="version of arm b")
+    ab_share: int | None = Field(None, description="percent of users in arm b")
 
 
 class TenantEntry(Wire):
@@ -89,7 +92,12 @@ class TenantEntry(Wire):
     credentials: tuple[Credential, ...]
     callbacks: tuple[str, ...] = Field((), description="exact host names")
     models: dict[str, DirectoryModel] = Field(default_factory=dict)
-    workflow_template: str = Field(description="content-hashed name of the template that new attempts run")
+    workflow_templates: dict[str, str] = Field(
+        description="recipe -> content-hashed name of the template that new attempts run"
+    )
+    search_templates: dict[str, str] = Field(
+        default_factory=dict, description="recipe -> content-hashed name of the template that searches hyperparameters"
+    )
     training_namespace: str
     gpu_hour_price: Decimal = Decimal(0)
 

@@ -36,6 +36,14 @@ class Gate(Wire):
 class CanaryStrategy(Wire):
     """Traffic steps of a canary, in percent."""
 
+    level: Literal["server", "adapter"] = Field(
+        "server",
+        description="adapter: one server holds both versions and the router splits requests (for a tenant of one GPU)",
+    )
+    adapter_share: int = Field(
+        5, ge=0, le=100, description="level adapter: percent of requests for the canary; raised by pull request"
+    )
+
     weights: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
         (5, 10, 25, 50, 100), min_length=1, description="share of the traffic at each step; rises and ends at 100"
     )
@@ -50,14 +58,57 @@ class CanaryStrategy(Wire):
         return self
 
 
+class AbTest(Wire):
+    """Two versions side by side for as long as the key stands; the router keeps each user in one arm."""
+
+    version: str = Field(description="what arm b serves; arm a is the stable version")
+    share: int = Field(50, ge=1, le=99, description="percent of users in arm b")
+    replicas: int = Field(1, ge=1, le=64, description="servers of arm b")
+
+
+class Experiment(Wire):
+    """The base model beside the version of the record, measured by the same analysis."""
+
+    duration: str = Field("1h", pattern=r"^[1-9][0-9]{0,3}[mh]$", description="then both are removed")
+    replicas: int = Field(1, ge=1, le=8, description="servers of each of the two")
+
+
+class Autoscale(Wire):
+    """More servers while requests wait; `replicas` is the least."""
+
+    by: Literal["hpa", "keda"] = Field("hpa", description="what scales: HorizontalPodAutoscaler or KEDA ScaledObject")
+    max_replicas: int = Field(ge=1, le=64, description="most servers; the peak of a canary is computed from it")
+    waiting_requests: int = Field(8, ge=1, le=1000, description="waiting requests per server above which one is added")
+
+
 class Serving(Wire):
     """How versions of the model are served."""
 
-    runtime: Literal["vllm", "transformers"] = Field("vllm", description="the server that loads base and adapters")
+    runtime: Literal["vllm", "triton", "ray", "transformers"] = Field(
+        "vllm", description="the server that loads base and adapters"
+    )
     replicas: int = Field(1, ge=0, le=64, description="servers of the stable version")
     gpus_per_replica: int = Field(1, ge=0, le=16, description="GPUs of one server")
     strategy: Literal["canary", "blueGreen"] = Field("canary", description="how a new version takes over")
     canary: CanaryStrategy = CanaryStrategy()
+    ab: AbTest | None = Field(None, description="a second version for a share of the users")
+    experiment: Experiment | None = Field(None, description="base beside tuned, for a while")
+    autoscale: Autoscale | None = Field(None, description="none: always `replicas` servers")
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "Serving":
+        if self.canary.level == "adapter" and (self.runtime != "vllm" or self.strategy != "canary"):
+            raise ValueError("canary.level adapter needs runtime vllm and strategy canary; choose both or level server")
+        if self.runtime == "ray" and (self.strategy != "blueGreen" or self.autoscale or self.ab or self.experiment):
+            raise ValueError("runtime ray upgrades as blueGreen and scales by itself; take strategy blueGreen alone")
+        if self.autoscale and self.autoscale.max_replicas < max(self.replicas, 1):
+            raise ValueError(f"autoscale.maxReplicas {self.autoscale.max_replicas} is less than replicas; raise it")
+        return self
+
+    @property
+    def most_replicas(self) -> int:
+        """Servers of the stable version at its largest."""
+        return self.autoscale.max_replicas if self.autoscale else self.replicas
 
 
 class ModelVersion(Wire):
@@ -88,6 +139,8 @@ class ModelRecord(Wire):
                 raise ValueError(f"versions {names} are all {stage}; one at most")
         if len({v.version for v in self.versions}) != len(self.versions):
             raise ValueError("two versions have one name")
+        if self.serving.ab and self.serving.ab.version not in {v.version for v in self.versions}:
+            raise ValueError(f"serving.ab.version {self.serving.ab.version!r} is no version of this record; name one")
         return self
 
     def at(self, stage: Stage) -> ModelVersion | None:
@@ -96,7 +149,10 @@ class ModelRecord(Wire):
 
 
 __all__ = [
+    "AbTest",
+    "Autoscale",
     "CanaryStrategy",
+    "Experiment",
     "Gate",
     "ModelName",
     "ModelRecord",

@@ -34,7 +34,7 @@ def tenant_entry(tenant: str = "acme", *, limits: Limits | None = None, key: str
         credentials=(Credential(api_key=rule),),
         callbacks=(f"hooks.{tenant}.example",),
         models={"replies": record},
-        workflow_template="finetune-0123abcd",
+        workflow_templates={"smollm2-135m-cpu": "finetune-0123abcd"},
         training_namespace=f"{tenant}-train",
     )
 

@@ -20,7 +20,7 @@ from generators.inputs.platform import Platform
 from generators.inputs.recipes import recipe_names
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
-from generators.training.workflow import workflow_template_name
+from generators.training.workflow import workflow_template_names
 
 DIRECTORY_LABEL = f"{naming.PREFIX}/directory"  # by which services find the documents
 
@@ -54,7 +54,7 @@ def tenant_entry(tenant: Tenant, platform: Platform) -> TenantEntry:
         credentials=tenant.credentials,
         callbacks=tenant.callbacks,
         models={name: _model(record) for name, record in tenant.models.items()},
-        workflow_template=workflow_template_name(tenant, platform),
+        workflow_templates=workflow_template_names(tenant, platform),
         training_namespace=naming.training_namespace(tenant.id),
         gpu_hour_price=platform.gpu_flavors[tenant.training.gpus.flavor].price_per_hour,
     )

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from app.contract.models import Sha256
 from app.contract.wire import Wire
 from generators.images import LockedImage
+from generators.inputs.tenant import Use
 
 LEAST_PREFIX = 8
 
@@ -38,16 +39,31 @@ class Storage(Wire):
         "tenon", pattern=r"^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", description="a bucket is `<prefix>-<tenant>`"
     )
     region: str | None = Field(None, description="AWS region, for mode s3")
+    account: str | None = Field(
+        None, pattern=r"^[0-9]{12}$", description="AWS account that owns every bucket and role, for mode s3"
+    )
 
     @model_validator(mode="after")
-    def _region_goes_with_s3(self) -> "Storage":
-        if (self.mode == "s3") != (self.region is not None):
-            raise ValueError("mode s3 needs a region, mode inCluster has none")
+    def _region_and_account_go_with_s3(self) -> "Storage":
+        if {self.mode == "s3"} != {self.region is not None, self.account is not None}:
+            raise ValueError("mode s3 needs a region and an account, mode inCluster has neither")
         return self
+
+
+class Sharing(Wire):
+    """Several pods of one tenant on each GPU. Neither mode isolates memory or faults, so the flavor has one tenant."""
+
+    mode: Literal["timeSlicing", "mps"] = Field(description="how the device plugin of these nodes divides a GPU")
+    replicas: int = Field(ge=2, le=16, description="pods on one GPU; capacity counts GPUs times replicas")
 
 
 class GpuFlavor(Wire):
     """One kind of GPU node."""
+
+    sharing: Sharing | None = Field(None, description="none: a pod has its GPUs alone")
+    device_class: str | None = Field(
+        None, pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", description="DeviceClass, for tenants with claims dra"
+    )
 
     capacity: int = Field(ge=0, description="GPUs of this kind in the cluster")
     shared: int = Field(0, ge=0, description="GPUs of the capacity that no tenant is guaranteed and any may borrow")
@@ -69,6 +85,7 @@ class BaseModelSource(Wire):
     source: str = Field(description="where the platform got it; never fetched by a job")
     digest: Sha256 = Field(description="sha256 of its MANIFEST.json in the models bucket")
     licence: str = Field(description="SPDX identifier; asked for in the model card")
+    forbids: tuple[Use, ...] = Field((), description="uses that the licence does not permit")
     memory_gib: int = Field(ge=1, alias="memoryGiB", description="GPU memory that serving it needs")
     recipe: str = Field(description="recipe of jobs that name the base and no model record")
 
@@ -78,6 +95,14 @@ class Money(Wire):
 
     currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of every price and budget")
     cpu_hour: Decimal = Field(Decimal("0.04"), ge=0, description="one core for one hour")
+
+
+class Broker(Wire):
+    """Kafka as Strimzi runs it in the broker namespace."""
+
+    cluster: Label = Field("tenon", description="name of the Kafka object")
+    partitions: int = Field(12, ge=1, le=1000, description="of finetuning-jobs; more than the dispatchers is enough")
+    replicas: int = Field(3, ge=1, le=9, description="copies of each partition")
 
 
 class Dns(Wire):
@@ -108,6 +133,7 @@ class Platform(Wire):
     gpu_flavors: dict[Label, GpuFlavor] = Field(min_length=1, description="kinds of GPU nodes")
     catalogue: dict[Label, BaseModelSource] = Field(min_length=1, description="base models that tenants may tune")
     prices: Money = Money()
+    broker: Broker = Broker()
     dns: Dns = Dns()
     api_server: ApiServer = ApiServer()
     node_ranges: tuple[Cidr, ...] = Field(min_length=1, description="addresses of nodes")

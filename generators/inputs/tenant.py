@@ -21,6 +21,25 @@ def _exact_host(value: str) -> str:
     return value
 
 
+_CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
+_CRON_FIELD = re.compile(r"(\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?")
+
+
+def _cron(value: str) -> str:
+    fields = value.split(" ")
+    if len(fields) != len(_CRON_BOUNDS):
+        raise ValueError("has to be five fields (minute hour day month weekday), one space between two")
+    for field, (least, most) in zip(fields, _CRON_BOUNDS, strict=True):
+        for part in field.split(","):
+            found = _CRON_FIELD.fullmatch(part)
+            numbers = [int(number) for number in (found.group(2, 3) if found else ()) if number]
+            if not found or found.group(4) == "0" or not all(least <= number <= most for number in numbers):
+                raise ValueError(f"has {part!r} where {least}-{most}, a range, a list or * is meant")
+            if numbers != sorted(numbers):
+                raise ValueError(f"has the range {part!r}, which ends before it begins")
+    return value
+
+
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("holds control characters; write one line of text")
@@ -28,6 +47,7 @@ def _printable(value: str) -> str:
 
 
 Host = Annotated[str, AfterValidator(_exact_host)]
+Use = Literal["commercial", "research"]
 
 
 class Gpus(Wire):
@@ -35,7 +55,16 @@ class Gpus(Wire):
 
     flavor: str = Field(description="a GPU flavor of platform.yaml")
     guaranteed: int = Field(ge=0, le=4096, description="GPUs that are the tenant's whenever it asks")
+    sharing: Literal["none", "timeSlicing", "mps"] = Field(
+        "none", description="the tenant's own pods share GPUs without memory isolation; must be the flavor's"
+    )
     borrow: int = Field(0, ge=0, le=4096, description="GPUs it may take on top while others leave them idle")
+
+
+class Resize(Wire):
+    """Memory of a running pod may be raised in place, by the tenant's owners."""
+
+    most_memory_gib: int = Field(ge=1, le=16384, alias="mostMemoryGiB", description="of one rank")
 
 
 class Training(Wire):
@@ -43,6 +72,17 @@ class Training(Wire):
 
     runner: Literal["jobset", "trainjob", "rayjob"] = Field("jobset", description="object that carries the ranks")
     gpus: Gpus
+    claims: Literal["devicePlugin", "dra"] = Field(
+        "devicePlugin",
+        description="how pods ask for GPUs; dra: by ResourceClaimTemplate, needs the flavor's deviceClass",
+    )
+    resize: Resize | None = Field(None, description="none: a pod keeps the memory it started with")
+
+
+class Drift(Wire):
+    """The stable versions are evaluated again, on the held-out rows of their own jobs."""
+
+    schedule: Annotated[str, AfterValidator(_cron)] = Field(description="five cron fields, UTC")
 
 
 class ServingShare(Wire):
@@ -67,7 +107,9 @@ class Tenant(Wire):
     )
     budget: Budget | None = Field(None, description="money per calendar month; no budget: no bound")
     limits: Limits = Limits()
+    use: Use = Field("commercial", description="what the models are for; a base's licence may forbid it")
     training: Training
+    drift: Drift | None = Field(None, description="none: a served version is never evaluated again")
     credentials: tuple[Credential, ...] = Field(min_length=1, description="who may act for the tenant at the API")
     egress: tuple[Host, ...] = Field((), max_length=20, description="outside hosts that jobs may reach, port 443")
     callbacks: tuple[Host, ...] = Field((), max_length=20, description="hosts that callback URLs may name")
@@ -91,4 +133,16 @@ class Tenant(Wire):
         return self.display_name or self.id
 
 
-__all__ = ["Budget", "Credential", "Gpus", "Host", "Limits", "ServingShare", "Tenant", "Training"]
+__all__ = [
+    "Budget",
+    "Credential",
+    "Drift",
+    "Gpus",
+    "Host",
+    "Limits",
+    "Resize",
+    "ServingShare",
+    "Tenant",
+    "Training",
+    "Use",
+]

@@ -23,7 +23,9 @@ _IMAGES = ImageLock.model_validate(
 
 @cache
 def platform(mode: str = "inCluster") -> Platform:
-    return sample_platform(storage={"mode": mode, **({"region": "eu-central-1"} if mode == "s3" else {})})
+    return sample_platform(
+        storage={"mode": mode, **({"region": "eu-central-1", "account": "123456789012"} if mode == "s3" else {})}
+    )
 
 
 def sample_platform(**changes: Any) -> Platform:

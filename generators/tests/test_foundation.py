@@ -171,7 +171,9 @@ def test_the_directory_holds_what_the_tenant_file_says_and_the_template_that_is_
         "acme-train",
         ("hooks.acme.example",),
     )
-    assert any(path.endswith(f"_workflowtemplate_{entry.workflow_template}.yaml") for path in rendering.files)
+    assert entry.workflow_templates
+    for name in entry.workflow_templates.values():
+        assert any(path.endswith(f"_workflowtemplate_{name}.yaml") for path in rendering.files)
 
 
 def test_the_platforms_directory_holds_catalogue_and_recipes(bodies: dict[str, Body], inputs: Inputs) -> None:

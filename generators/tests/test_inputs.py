@@ -135,7 +135,11 @@ ACME = [  # old text, new text, the one error
 ]
 PLATFORM = [
     ("bucketPrefix: tenon", "bucketPrefix: Tenon", "storage.bucketPrefix: 'Tenon': String should match pattern"),
-    ("mode: inCluster", "mode: s3", "storage: a dict: mode s3 needs a region, mode inCluster has none"),
+    (
+        "mode: inCluster",
+        "mode: s3",
+        "storage: a dict: mode s3 needs a region and an account, mode inCluster has neither",
+    ),
     (
         "recipe: smollm2-135m-cpu",
         "recipe: nonesuch",
@@ -170,7 +174,7 @@ MODEL = [
         "base: gpt-9 ",
         "base: 'gpt-9' is no base model of the catalogue of platform.yaml; use one of: smollm2-135m",
     ),
-    ("recipe: smollm2-135m-cpu", "recipe: none", "recipe: 'none' is no recipe; use one of: smollm2-135m-cpu"),
+    ("recipe: smollm2-135m-t4", "recipe: none", "recipe: 'none' is no recipe; use one of: smollm2-135m-cpu"),
     ("[5, 10, 25, 50, 100]", "[5, 50, 10, 100]", "weights [5, 50, 10, 100] must rise and end at 100"),
     ("[5, 10, 25, 50, 100]", "[5, 10]", "weights [5, 10] must rise and end at 100"),
     ("replicas: 2", "replicas: -1", "serving.replicas: -1: Input should be greater than or equal to 0"),
@@ -276,7 +280,7 @@ def test_an_api_key_id_is_never_of_two_tenants(root: Path, edit: Edit) -> None:
     ["tenon-globex.s3.eu-central-1.amazonaws.com", "s3.amazonaws.com", "x.s3-accesspoint.eu-central-1.amazonaws.com"],
 )
 def test_no_spelling_of_the_shared_object_store_is_an_egress_host(root: Path, edit: Edit, host: str) -> None:
-    edit("platform.yaml", "mode: inCluster,", "mode: s3, region: eu-central-1,")
+    edit("platform.yaml", "mode: inCluster,", "mode: s3, region: eu-central-1, account: '123456789012',")
     edit("tenants/acme.yaml", "mirror.acme.example", host)
     (found,) = errors_of(root)
     assert "is an object store" in found
@@ -285,7 +289,7 @@ def test_no_spelling_of_the_shared_object_store_is_an_egress_host(root: Path, ed
 def test_production_refuses_every_digest_that_nobody_knows(root: Path, edit: Edit) -> None:
     edit("platform.yaml", "production: false", "production: true")
     found = [error for error in errors_of(root) if error.startswith("images.lock:")]
-    assert len(found) == 5
+    assert len(found) == 8
     assert all("is the all-zero digest and production is true" in error for error in found)
 
 
@@ -293,7 +297,7 @@ def test_an_image_from_an_untrusted_registry_is_refused(root: Path, edit: Edit) 
     edit("images.lock", "registry.tenon.example/tenon/trainer", "elsewhere.example/tenon/trainer")
     assert errors_of(root) == [
         (
-            "images.lock:8: trainer.repository: 'elsewhere.example/tenon/trainer' is in no registry of platform.yaml"
+            "images.lock:12: trainer.repository: 'elsewhere.example/tenon/trainer' is in no registry of platform.yaml"
             " trustedRegistries; mirror it there"
         )
     ]

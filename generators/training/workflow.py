@@ -15,6 +15,7 @@ from hera.workflows.models import DAGTask
 from app.contract.internal import ATTEMPT_PARAMETER, JOB_PARAMETER, SLOT_PARAMETER, TRACEPARENT_PARAMETER
 from generators import naming, restricted
 from generators.inputs.platform import Platform
+from generators.inputs.recipes import recipe_names
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
 from generators.naming import EXECUTOR, STEP
@@ -42,6 +43,11 @@ class FinetuneWorkflow(Construct):
             runtime = trainjob.runtime(_hashed("finetune", spec), tenant, spec)
             # It sets account and security of pods, so it belongs to what the tenant's deployer cannot write.
             manifest(self, runtime, at=Place("foundation", namespace, source, Wave.TEMPLATE))
+
+
+def workflow_template_names(tenant: Tenant, platform: Platform) -> dict[str, str]:
+    """Recipe -> name of its template."""
+    return dict.fromkeys(recipe_names(), workflow_template_name(tenant, platform))
 
 
 def workflow_template_name(tenant: Tenant, platform: Platform) -> str:

@@ -88,7 +88,10 @@ def test_buckets_on_shared_addresses_are_proved_too(tmp_path: Path, capsys: pyte
     shutil.copytree(ROOT / "tenants", tmp_path / "tenants")
     shutil.copy(ROOT / "images.lock", tmp_path)
     platform = (ROOT / "platform.yaml").read_text()
-    in_cluster, s3 = "{mode: inCluster, bucketPrefix: tenon}", "{mode: s3, bucketPrefix: tenon, region: eu-central-1}"
+    in_cluster, s3 = (
+        "{mode: inCluster, bucketPrefix: tenon}",
+        "{mode: s3, bucketPrefix: tenon, region: eu-central-1, account: '123456789012'}",
+    )
     assert in_cluster in platform
     (tmp_path / "platform.yaml").write_text(platform.replace(in_cluster, s3))
     assert main(["render", "--root", str(tmp_path)]) == 0

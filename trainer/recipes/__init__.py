@@ -18,4 +18,16 @@ def recipe_of(job: TrainingJob) -> Recipe:
         known = ", ".join(sorted(path.stem for path in FOLDER.glob("*.yaml")))
         raise BadInput(f"recipe: {job.recipe!r} is not in trainer/recipes; use one of {known}")
     recipe = Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    _refuse_what_is_not_built(job.recipe, recipe)
     return recipe.with_overrides(job.hyperparameters)
+
+
+def _refuse_what_is_not_built(name: str, recipe: Recipe) -> None:
+    """A recipe may be rendered before the trainer can run it."""
+    for key, value, built in (
+        ("method", recipe.method, "lora"),
+        ("parallel", recipe.parallel, "single"),
+        ("attention", recipe.attention, "sdpa"),
+    ):
+        if value != built:
+            raise BadInput(f"recipe {name}: {key} {value} is not built into this trainer yet; use one with {built}")
