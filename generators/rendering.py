@@ -25,7 +25,7 @@ from generators.inputs.folder import Inputs, read_inputs
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Manifest, synthesize
-from generators.serving.rollout import ModelServing
+from generators.serving.model import ModelServing
 from generators.training.workflow import FinetuneWorkflow
 from generators.writing import to_yaml, write_whole
 

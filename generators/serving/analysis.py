@@ -7,7 +7,7 @@ from typing import Any
 
 from generators import hosts, naming, versions
 from generators.naming import MONITORING_NAMESPACE
-from generators.serving import transformers, vllm
+from generators.serving.runtimes import runtime
 from generators.serving.server import Served
 
 PROMETHEUS = f"http://{hosts.service('prometheus', MONITORING_NAMESPACE)}:9090"
@@ -16,7 +16,6 @@ LEAST_REQUESTS = 20  # of the canary in one window; fewer say nothing of its tai
 MOST_SLOWDOWN = 1.25  # canary's p95 time to first token over the stable's
 MOST_MORE_ERRORS = 0.01  # canary's share of 5xx answers minus the stable's
 
-_FIRST_TOKEN = {"vllm": vllm.FIRST_TOKEN, "transformers": transformers.FIRST_TOKEN}
 _CANARY, _STABLE = "{{args.canary-hash}}", "{{args.stable-hash}}"
 _NEVER = "false"
 
@@ -31,7 +30,7 @@ def arguments() -> list[dict[str, Any]]:
 
 def analysis_template(served: Served) -> dict[str, Any]:
     """AnalysisTemplate of the model's name."""
-    first_token = _FIRST_TOKEN[served.record.serving.runtime]
+    first_token = runtime(served).metrics.first_token or ""
     namespace = naming.serving_namespace(served.tenant.id)
     slower = f"{_p95(first_token, namespace, _CANARY)} / {_p95(first_token, namespace, _STABLE)}"
     more_errors = f"{_error_share(namespace, _CANARY)} - {_error_share(namespace, _STABLE)}"

@@ -1,45 +1,33 @@
-"""How requests reach a model: two Services and one HTTPRoute, whose weights a canary moves."""
+"""Traffic router `gatewayApi`: one HTTPRoute, whose weights a canary moves."""
 
 from typing import Any
 
-from app.contract.internal import MODEL_PORT
 from generators import naming, versions
-from generators.serving.server import Served, selector
+from generators.manifest import Wave
+from generators.serving.server import Objects, Served
+from generators.serving.services import PORT, canary_service, stable_service
 
-PORT = 80
-
-
-def stable_service(model: str) -> str:
-    """Service of the version that users get; the active one of a blue-green roll-out."""
-    return f"{model}-stable"
+PLUGIN = "argoproj-labs/gatewayAPI"
 
 
-def canary_service(model: str) -> str:
-    """Service of the new version; the preview of a blue-green roll-out."""
-    return f"{model}-canary"
+def objects(served: Served) -> Objects:
+    """The HTTPRoute of the model's host."""
+    return [(route(served), Wave.SERVICE, "serving")]
+
+
+def routing(served: Served) -> dict[str, Any]:
+    """The plugin gets no namespace: it would let one Rollout move the weights of another tenant's route."""
+    return {"plugins": {PLUGIN: {"httpRoute": served.model}}}
 
 
 def host(served: Served) -> str:
     return f"{served.model}.{served.tenant.id}.{served.platform.domain}"
 
 
-def service(served: Served, name: str) -> dict[str, Any]:
-    """A Service whose selector the Rollouts controller narrows to one version."""
-    ports = [{"name": "http", "port": PORT, "targetPort": MODEL_PORT, "protocol": "TCP"}]
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "labels": naming.labels(served.tenant.id)},
-        "spec": {"type": "ClusterIP", "selector": selector(served.model), "ports": ports},
-    }
-
-
 def route(served: Served) -> dict[str, Any]:
     """100/0 in Git; a canary moves the weights in the cluster, and Argo CD ignores those two fields."""
     gateway = served.platform.gateway
-    backends = [_backend(stable_service(served.model), 100)]
-    if served.record.serving.strategy == "canary":
-        backends.append(_backend(canary_service(served.model), 0))
+    backends = [_backend(stable_service(served.model), 100), _backend(canary_service(served.model), 0)]
     rule = {"matches": [{"path": {"type": "PathPrefix", "value": "/v1"}}], "backendRefs": backends}
     return {
         "apiVersion": versions.GATEWAY,

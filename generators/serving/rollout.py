@@ -5,39 +5,12 @@ from typing import Any
 
 from app.contract.models import CanaryStrategy, Serving
 from generators import naming, versions
-from generators.inputs.platform import Platform
-from generators.inputs.tenant import Tenant
-from generators.manifest import Construct, Place, Wave, manifest
-from generators.serving import analysis, gateway, transformers, vllm
-from generators.serving.server import START_SECONDS, Served, access_key_secret, pod, selector
+from generators.serving import analysis, services, traffic
+from generators.serving.runtimes import runtime
+from generators.serving.server import START_SECONDS, Served, pod, selector
 
 SETTLE = "10m"  # at each weight that no person ends
 ALL = 100
-PLUGIN = "argoproj-labs/gatewayAPI"
-
-_RUNTIMES = {"vllm": vllm.container, "transformers": transformers.container}
-
-
-class ModelServing(Construct):
-    """Rollout, Services, HTTPRoute and, for a canary, the AnalysisTemplate of one model record."""
-
-    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform, model: str) -> None:
-        super().__init__(scope, construct_id)
-        served = Served(tenant, platform, model)
-        made = [
-            (rollout(served), Wave.ROLLOUT, "serving"),
-            (gateway.service(served, gateway.stable_service(model)), Wave.SERVICE, "serving"),
-            (gateway.service(served, gateway.canary_service(model)), Wave.SERVICE, "serving"),
-            (gateway.route(served), Wave.SERVICE, "serving"),
-        ]
-        if served.record.serving.strategy == "canary":
-            made.append((analysis.analysis_template(served), Wave.TEMPLATE, "serving.canary"))
-        namespace = naming.serving_namespace(tenant.id)
-        for body, wave, key in made:
-            manifest(self, body, at=Place("workloads", namespace, tenant.model_key(model, key), wave))
-        # Secrets' sources are the platform's to name, never the tenant's deployer's.
-        key_place = Place("foundation", namespace, tenant.model_key(model), Wave.CONFIG)
-        manifest(self, access_key_secret(served), at=key_place)
 
 
 def rollout_steps(strategy: CanaryStrategy) -> list[dict[str, Any]]:
@@ -86,24 +59,21 @@ def rollout(served: Served) -> dict[str, Any]:
             "progressDeadlineAbort": True,
             "rollbackWindow": {"revisions": 2},  # a reverted commit does not go through the steps again
             "selector": {"matchLabels": selector(served.model)},
-            "template": pod(served, _RUNTIMES[serving.runtime](served)),
+            "template": pod(served, runtime(served).container(served)),
             "strategy": blue_green(served) if serving.strategy == "blueGreen" else canary(served),
         },
     }
 
 
 def canary(served: Served) -> dict[str, Any]:
-    """Weights on the HTTPRoute, pods in proportion to them.
-
-    The plugin gets no namespace: it would let one Rollout move the weights of another tenant's route.
-    """
+    """Weights on the route, pods in proportion to them."""
     model, strategy = served.model, served.record.serving.canary
     return {
         "canary": {
-            "stableService": gateway.stable_service(model),
-            "canaryService": gateway.canary_service(model),
+            "stableService": services.stable_service(model),
+            "canaryService": services.canary_service(model),
             "dynamicStableScale": True,
-            "trafficRouting": {"plugins": {PLUGIN: {"httpRoute": model}}},
+            "trafficRouting": traffic.router(served).routing(served),
             "analysis": {
                 "templates": [{"templateName": model}],
                 "startingStep": 1,  # with the first weight set
@@ -118,8 +88,8 @@ def blue_green(served: Served) -> dict[str, Any]:
     """The new version stands whole beside the old one until it is promoted."""
     return {
         "blueGreen": {
-            "activeService": gateway.stable_service(served.model),
-            "previewService": gateway.canary_service(served.model),
+            "activeService": services.stable_service(served.model),
+            "previewService": services.canary_service(served.model),
             "autoPromotionEnabled": served.record.serving.canary.approval == "auto",
             "scaleDownDelaySeconds": 30,
         }

@@ -13,8 +13,11 @@ from generators import hosts, naming, restricted
 from generators.foundation.storage import external_secret
 from generators.inputs.platform import GpuFlavor, Platform
 from generators.inputs.tenant import Tenant
+from generators.manifest import Body, Wave
 from generators.training.pod import store_environment
 from trainer.contract import bucket, steps
+
+Objects = list[tuple[Body, Wave, str]]  # object, sync wave, key of the model record that it comes from
 
 WEIGHTS = "/models"
 BASE_FOLDER = f"{WEIGHTS}/base"

@@ -3,9 +3,17 @@
 from typing import Any
 
 from app.contract.internal import MODEL_PORT
+from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import ADAPTER_FOLDER, BASE_FOLDER, Served, access_key
 
-FIRST_TOKEN = "tenon_time_to_first_token_seconds_bucket"  # noqa: S105 - a metric, no secret
+METRICS = RuntimeMetrics(
+    first_token="tenon_time_to_first_token_seconds_bucket",  # noqa: S106 - a metric, no secret
+    inter_token="tenon_inter_token_seconds_bucket",  # noqa: S106 - the same
+    requests="http_requests_total",
+    answered='handler=~"/v1/.*"',
+    failed='status="5xx"',
+    waiting="tenon_requests_waiting",
+)
 
 
 def container(served: Served) -> dict[str, Any]:

@@ -3,10 +3,19 @@
 from typing import Any
 
 from app.contract.internal import MODEL_PORT
+from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import ADAPTER_FOLDER, BASE_FOLDER, Served, access_key
 
 MOST_RANK = 256  # the highest that a job may ask for (trainer.contract.recipe)
-FIRST_TOKEN = "vllm:time_to_first_token_seconds_bucket"  # noqa: S105 - a metric, no secret
+METRICS = RuntimeMetrics(
+    first_token="vllm:time_to_first_token_seconds_bucket",  # noqa: S106 - a metric, no secret
+    inter_token="vllm:inter_token_latency_seconds_bucket",  # noqa: S106 - the same
+    requests="http_requests_total",
+    answered='handler=~"/v1/.*"',
+    failed='status="5xx"',
+    waiting="vllm:num_requests_waiting",
+    cache="vllm:kv_cache_usage_perc",
+)
 
 
 def container(served: Served) -> dict[str, Any]:

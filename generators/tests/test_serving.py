@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from kubernetes import client
 
 from app.contract.models import CanaryStrategy, ModelRecord, Serving, Stage
-from generators.serving.rollout import ModelServing, peak_gpus, peak_pods, rollout_steps
+from generators.serving.model import ModelServing
+from generators.serving.rollout import peak_gpus, peak_pods, rollout_steps
 from generators.tests.samples import SERVE, made, platform, pods, record, sample_tenant, version
 
 DEFAULT = (5, 10, 25, 50, 100)
