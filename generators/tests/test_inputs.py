@@ -106,7 +106,7 @@ ACME = [  # old text, new text, the one error
     (
         "isolation: standard",
         "isolation: [",
-        "7: not YAML: while parsing a flow sequence, expected ',' or ']', but got '<scalar>'; mend the syntax",
+        "7: not YAML: while parsing a flow sequence, did not find expected ',' or ']'; mend the syntax",
     ),
     (
         "displayName: Acme Support",
