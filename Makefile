@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model lint types render check prove schema requirements lock bench
+.PHONY: help install demo test test-model test-apiserver get-tools lint types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -24,10 +24,20 @@ demo: install ## one tenant file -> proof -> real fine-tuning job -> promotion c
 	$(BIN)/tenon demo
 
 test: install ## every test that needs Python alone: unit, property, golden, policy, embedded services
-	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model"
+	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model and not apiserver and not controllers"
 
 test-model: install ## the trainer on SmolLM2-135M, end to end
 	$(BIN)/pytest -m model -q
+
+test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
+	$(BIN)/pytest -m apiserver -q -s policy-tests generators
+
+TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
+
+get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (needs Go)
+
+$(TOOLS:%=get-%): get-%: install
+	$(BIN)/python -m controlplane.binaries $*
 
 lint: install ## ruff and the import contracts
 	$(BIN)/ruff check .
@@ -57,6 +67,9 @@ requirements: install ## every requirement row with its tests and their last res
 bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.rendering
 
+lock-images: install ## digests of upstream images, from the registry of images.lock (which has to hold them)
+	for role in vllm triton ray seaweedfs; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
+
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 
 lock: install ## compile requirements/*.txt anew, with hashes and without any index address
@@ -66,3 +79,5 @@ lock: install ## compile requirements/*.txt anew, with hashes and without any in
 	$(COMPILE) --extra render pyproject.toml -o requirements/render.txt
 	$(COMPILE) --extra ingest pyproject.toml -o requirements/ingest.txt
 	$(COMPILE) --extra trainer pyproject.toml -o requirements/trainer.txt
+	$(COMPILE) --extra ingest --extra trainer pyproject.toml -o requirements/serving.txt
+	$(COMPILE) --extra ingest --extra render pyproject.toml -o requirements/promoter.txt

