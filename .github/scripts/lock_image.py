@@ -1,0 +1,92 @@
+"""Writes an image's digest into images.lock: of what was just built, or of what the mirror holds under a tag.
+
+The only writer of images.lock. `lock_image.py services sha256:...` is the images workflow's; with `--mirror vllm`
+(`make lock-images`) it asks the registry that images.lock names for the tag in `from`, and needs that registry.
+"""
+
+import argparse
+import re
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+LOCK = Path("images.lock")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
+_INDEXES = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+Ask = Callable[[str, str], str]  # (repository, tag) -> `sha256:...`
+
+
+class NoDigestError(Exception):
+    """What should be locked is not known; the text says why."""
+
+
+def locked(text: str, role: str, digest: str) -> str:
+    """The lock's text with another digest in one role; comments and order stay. Raises NoDigestError."""
+    match = _DIGEST.fullmatch(digest)
+    if not match or set(match[1]) == {"0"}:
+        raise NoDigestError(f"{role}: {digest!r} is no digest; give sha256: and 64 hexadecimal digits of a real image")
+    found = re.compile(rf'(^{re.escape(role)}:\n(?:  .*\n)*?  digest: ")[0-9a-f]{{64}}(")', re.MULTILINE)
+    changed, count = found.subn(rf"\g<1>{match[1]}\g<2>", text)
+    if count != 1:
+        raise NoDigestError(f"{role}: is no role of images.lock; use one of {', '.join(yaml.safe_load(text))}")
+    return changed
+
+
+def mirrored(text: str, role: str, ask: Ask) -> str:
+    """The lock's text with what the mirror holds under the tag that `from` names. Raises NoDigestError."""
+    entry = (yaml.safe_load(text) or {}).get(role)
+    if entry is None:
+        raise NoDigestError(f"{role}: is no role of images.lock")
+    _, _, tag = entry["from"].rpartition(":")
+    if not re.fullmatch(r"[\w.-]{1,128}", tag) or ":" not in entry["from"]:
+        raise NoDigestError(
+            f"{role}: `from` is {entry['from']!r} and names no tag; only an upstream release is mirrored"
+        )
+    return locked(text, role, ask(entry["repository"], tag))
+
+
+def ask_registry(repository: str, tag: str) -> str:
+    """Digest of a tag by the registry's own answer (OCI distribution specification, HEAD of a manifest)."""
+    host, _, path = repository.partition("/")
+    question = urllib.request.Request(
+        f"https://{host}/v2/{path}/manifests/{tag}", method="HEAD", headers={"Accept": ", ".join(_INDEXES)}
+    )
+    try:
+        with urllib.request.urlopen(question, timeout=30) as answer:  # noqa: S310 - the scheme is written above
+            return str(answer.headers["Docker-Content-Digest"])
+    except OSError as error:
+        raise NoDigestError(
+            f"{repository}:{tag}: the registry gives no digest ({error}); mirror the image there"
+        ) from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role")
+    parser.add_argument("digest", nargs="?", help="sha256:...; not with --mirror")
+    parser.add_argument("--mirror", action="store_true")
+    options = parser.parse_args()
+    text = LOCK.read_text(encoding="utf-8")
+    try:
+        changed = (
+            mirrored(text, options.role, ask_registry)
+            if options.mirror
+            else locked(text, options.role, options.digest or "")
+        )
+    except NoDigestError as error:
+        sys.stderr.write(f"lock_image: {error}\n")
+        return 2
+    LOCK.write_text(changed, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Fails when a pull request changes a model record in a way that promotion would not (app/jobs/record_changes.py)."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from app.contract.models import ModelRecord
+from app.jobs.record_changes import faults
+
+RECORDS = "tenants/*/models/*.yaml"
+
+
+def git(repository: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(repository), *words], check=True, capture_output=True, text=True, encoding="utf-8"
+    ).stdout
+
+
+def faults_between(repository: Path, base: str, head: str) -> list[str]:
+    """One text per fault of every record that the head changes. Both sides are read as data, at their commits."""
+    base = git(repository, "merge-base", base, head).strip()
+    names = git(repository, "diff", "--name-status", "--no-renames", "-z", base, head, "--", RECORDS).split("\0")
+    found = []
+    for status, path in zip(names[::2], names[1::2], strict=False):
+        if status == "D":
+            continue
+        try:
+            after = _record(repository, head, path)
+            before = None if status == "A" else _record(repository, base, path)
+        except (ValidationError, yaml.YAMLError):
+            continue  # `tenon render --check` reports what is no record, with its lines
+        found += [f"{path}: {text}" for text in faults(before, after)]
+    return found
+
+
+def _record(repository: Path, commit: str, path: str) -> ModelRecord:
+    return ModelRecord.model_validate(yaml.safe_load(git(repository, "show", f"{commit}:{path}")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--head", required=True)
+    options = parser.parse_args()
+    found = faults_between(Path(), options.base, options.head)
+    sys.stderr.writelines(f"{text}\n" for text in found)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
