@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from generators.images import UNKNOWN_DIGEST
 from generators.inputs.folder import Inputs, read_inputs
 from generators.inputs.reading import MOST_BYTES, InputErrors
 
@@ -289,7 +290,8 @@ def test_no_spelling_of_the_shared_object_store_is_an_egress_host(root: Path, ed
 def test_production_refuses_every_digest_that_nobody_knows(root: Path, edit: Edit) -> None:
     edit("platform.yaml", "production: false", "production: true")
     found = [error for error in errors_of(root) if error.startswith("images.lock:")]
-    assert len(found) == 8
+    lock = (root / "images.lock").read_text(encoding="utf-8")
+    assert len(found) == lock.count(f'digest: "{UNKNOWN_DIGEST}"') > 0
     assert all("is the all-zero digest and production is true" in error for error in found)
 
 
@@ -297,7 +299,7 @@ def test_an_image_from_an_untrusted_registry_is_refused(root: Path, edit: Edit) 
     edit("images.lock", "registry.tenon.example/tenon/trainer", "elsewhere.example/tenon/trainer")
     assert errors_of(root) == [
         (
-            "images.lock:12: trainer.repository: 'elsewhere.example/tenon/trainer' is in no registry of platform.yaml"
+            "images.lock:13: trainer.repository: 'elsewhere.example/tenon/trainer' is in no registry of platform.yaml"
             " trustedRegistries; mirror it there"
         )
     ]
