@@ -1,6 +1,6 @@
 """The quantifier: every pod that may exist, as a finite list of classes (namespace, account).
 
-Complete because selectors may use trusted keys only (tree_invariants.py checks it): two pods of one namespace and one
+Complete because selectors may use trusted keys only (policy_shapes.py checks it): two pods of one namespace and one
 account are then the same to every policy, whatever labels their author forges. An account that no selector names in a
 namespace cannot be told from any other such account there; `UNKNOWN` stands for all of them. The stranger namespace
 stands for every namespace that the tree does not know.

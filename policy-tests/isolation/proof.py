@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isolation import network_invariants as network
-from isolation import tree_invariants as shape
+from isolation import policy_shapes as shape
 from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
 from isolation.liveness import alive

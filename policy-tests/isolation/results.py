@@ -21,12 +21,13 @@ class CounterExample:
 
 @dataclass(frozen=True)
 class Result:
-    """One invariant over the whole tree. asked: how many questions it answered."""
+    """One invariant over the whole tree. asked: questions answered; row: of docs/requirements.md, if any."""
 
     name: str
     claim: str
     asked: int
     broken: tuple[CounterExample, ...]
+    row: str = ""
 
     @property
     def holds(self) -> bool:

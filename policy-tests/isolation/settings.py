@@ -6,9 +6,9 @@ from typing import Any
 
 from isolation.cluster import Cluster
 from isolation.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
+from isolation.policy_shapes import PLANE
 from isolation.profile import read_fields
 from isolation.results import CounterExample, Result
-from isolation.tree_invariants import PLANE
 
 _NAME, _NAMESPACE = "cilium-values", "tenon-system"
 _KEYS = tuple(f"k8s:{key}" for key in (NAMESPACE, ACCOUNT, CLUSTER, NAMESPACE_LABELS + PLANE))
