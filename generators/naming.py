@@ -51,6 +51,11 @@ DEPLOYER = "deployer"  # Argo CD's own; no pod may run as it
 QUEUE = "default"  # LocalQueue of every -train namespace; Kueue gives it unlabelled jobs too
 COHORT = "tenants"  # Kueue cohort in which idle guarantees are lent
 
+# WorkloadPriorityClasses: who waits longer inside one tenant's queue, and who is suspended first.
+FINETUNE, SEARCH, DRIFT = "finetune", "search", "drift"
+# PriorityClasses of pods: our services before model servers before training, which has the default.
+SERVICES_PRIORITY, SERVING_PRIORITY = "tenon-platform", "tenon-serving"
+
 
 def refusal_of(tenant_id: str) -> str | None:
     """Why this is no tenant id, or None."""

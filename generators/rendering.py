@@ -11,6 +11,7 @@ from pathlib import Path
 from generators import naming
 from generators.cluster.argo import PlatformArgo
 from generators.cluster.cilium import PlatformNetwork
+from generators.cluster.priorities import PlatformPriorities
 from generators.cluster.queues import PlatformQueues
 from generators.cluster.services import PlatformServices
 from generators.foundation.delivery import TenantDelivery
@@ -142,6 +143,7 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformServices(scope, "services", platform=platform)
     PlatformNetwork(scope, "network", platform=platform)
     PlatformQueues(scope, "queues", platform=platform)
+    PlatformPriorities(scope, "priorities", platform=platform)
     PlatformArgo(scope, "argo", platform=platform)
 
 

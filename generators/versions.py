@@ -14,3 +14,7 @@ RAY_RELEASE = "2.49.0"  # in the trainer image
 EXTERNAL_SECRETS = "external-secrets.io/v1"
 ARGO = "argoproj.io/v1alpha1"
 GATEWAY = "gateway.networking.k8s.io/v1"
+MONITORING = "monitoring.coreos.com/v1"
+SCHEDULING = "scheduling.k8s.io/v1"
+STRIMZI = "kafka.strimzi.io/v1"
+KAFKA_RELEASE = "4.3.1"  # the newest that Strimzi 1.2 runs
