@@ -8,6 +8,7 @@ import pytest
 from controlplane.api import Api
 from controlplane.binaries import MissingToolError
 from controlplane.server import ControlPlane, control_plane
+from controlplane.trees import INPUTS, RenderedTree, render_tree
 from isolation.cluster import Cluster, cluster_of
 from isolation.proof import INVARIANTS
 from isolation.tree import Document, Tree, read_tree
@@ -61,3 +62,9 @@ def plane(absent: Callable[[str], None]) -> Iterator[ControlPlane]:
 @pytest.fixture(scope="session")
 def api(plane: ControlPlane) -> Api:
     return plane.api
+
+
+@pytest.fixture(scope="session", params=list(INPUTS))
+def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RenderedTree:
+    """The sample tree and the trees of the options, one after the other."""
+    return render_tree(request.param, tmp_path_factory.mktemp(request.param))
