@@ -4,8 +4,10 @@ One construct tree for each tenant (DESIGN D1): cdk8s grows faster than its numb
 be rendered alone.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from generators import naming
@@ -26,11 +28,17 @@ from generators.inputs.folder import Inputs, read_inputs
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Manifest, synthesize
+from generators.parallel import each
 from generators.serving.model import ModelServing
 from generators.training.workflow import FinetuneWorkflow
 from generators.writing import to_yaml, write_whole
 
 Files = dict[str, str]  # path from the root -> text
+Progress = Callable[[int, int], None]  # tenants done, of how many
+
+
+def quiet(_done: int, _of: int) -> None:
+    """Nobody is told."""
 
 
 class UnknownTenantError(Exception):
@@ -77,14 +85,14 @@ class Rendering:
         return found
 
 
-def render(root: Path, *, only: str | None = None) -> Rendering:
+def render(root: Path, *, only: str | None = None, progress: Progress = quiet) -> Rendering:
     """Render all tenants and the platform, or one tenant alone.
 
     Raises InputErrors for faulty inputs and UnknownTenantError when `only` has no file.
     """
     inputs = read_inputs(root)
     if only is None:
-        return render_all(inputs)
+        return render_all(inputs, progress=progress)
     chosen = [tenant for tenant in inputs.tenants if tenant.id == only]
     if not chosen:
         known = ", ".join(tenant.id for tenant in inputs.tenants)
@@ -103,11 +111,13 @@ def check(root: Path, *, only: str | None = None) -> Difference:
     return render(root, only=only).compare(root)
 
 
-def render_all(inputs: Inputs) -> Rendering:
-    """The whole of rendered/<cluster>."""
+def render_all(inputs: Inputs, *, processes: int | None = None, progress: Progress = quiet) -> Rendering:
+    """The whole of rendered/<cluster>. `processes`: as many as are worth it, unless said."""
     files = platform_files(inputs.platform)
-    for tenant in inputs.tenants:
-        files |= tenant_files(tenant, inputs.platform)
+    work = partial(tenant_files, platform=inputs.platform)
+    for number, made in enumerate(each(work, inputs.tenants, processes=processes), start=1):
+        files |= made
+        progress(number, len(inputs.tenants))
     _refuse_shared_objects(files)
     return Rendering(naming.RENDERED, files, tuple(tenant.id for tenant in inputs.tenants))
 
@@ -172,13 +182,15 @@ def _text(made: Manifest) -> str:
 
 
 def _on_disk(root: Path, folder: str) -> Iterator[str]:
-    for path in (root / folder).rglob("*"):
-        if path.is_file() or path.is_symlink():
-            yield path.relative_to(root).as_posix()
+    for parent, folders, files in os.walk(root / folder):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        inside = Path(parent).relative_to(root).as_posix()
+        yield from (f"{inside}/{name}" for name in (*files, *links))
 
 
 def _same(root: Path, path: str, files: Files) -> bool:
-    return not (root / path).is_symlink() and (root / path).read_bytes() == files[path].encode()
+    there = root / path
+    return not there.is_symlink() and there.read_bytes() == files[path].encode()
 
 
 def _remove_empty_folders(folder: Path) -> None:

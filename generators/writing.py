@@ -24,13 +24,16 @@ def to_yaml(body: Mapping[str, Any], *, source: str) -> str:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Replace a file at once: a full disk leaves the old one, never half of the new. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_bytes(content)
         partial.replace(path)
-    finally:
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True)  # raises FileExistsError rather than going round for ever
+        write_whole(path, content)
+    except BaseException:
         partial.unlink(missing_ok=True)
+        raise
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:

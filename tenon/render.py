@@ -1,13 +1,19 @@
 """`tenon render`: write rendered/, or say how it differs from what the inputs lead to."""
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from tenon.output import CommandError, ExitCode, answer_json, say
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from tenon.output import CommandError, ExitCode, answer_json, console, say
 
 if TYPE_CHECKING:
     from generators.rendering import Difference
+    from generators.rendering import Progress as Told
 
+_KILLED = ExitCode.UNAVAILABLE
 _SHOWN = 20  # paths of each kind that people get to read; --json has all
 
 
@@ -17,14 +23,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from concurrent.futures.process import BrokenProcessPool
+
     from generators.inputs.reading import InputErrors
     from generators.rendering import UnknownTenantError, render
 
     try:
-        rendering = render(options.root, only=options.only)
+        with _bar() as progress:
+            rendering = render(options.root, only=options.only, progress=progress)
         found = rendering.compare(options.root) if options.check else rendering.write(options.root)
     except (InputErrors, UnknownTenantError) as error:
         raise CommandError(str(error)) from None
+    except BrokenProcessPool as error:
+        raise CommandError(f"a process of the rendering was killed ({error}); is memory short?", _KILLED) from None
     except OSError as error:
         raise CommandError(
             f"{error.filename}: cannot be written ({error.strerror}); mend it and render again"
@@ -47,6 +58,16 @@ def run(options: argparse.Namespace) -> int:
         say(f"{rendering.folder} is out of date; run `tenon render{only}` and commit the result")
         return int(ExitCode.CHECK_FAILED)
     return int(ExitCode.OK)
+
+
+@contextmanager
+def _bar() -> "Iterator[Told]":
+    """A bar on a terminal; nothing elsewhere. It goes when the work is done."""
+    columns = (TextColumn("rendering"), BarColumn(), MofNCompleteColumn(), TextColumn("tenants"), TimeRemainingColumn())
+    terminal = console(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
+        task = bar.add_task("tenants", total=None)
+        yield lambda done, of: bar.update(task, completed=done, total=of)
 
 
 def _tell(found: "Difference", *, checked: bool) -> None:

@@ -151,7 +151,10 @@ def test_writing_never_follows_a_link_out_of_the_tree(root: Path) -> None:
 
 
 def test_the_bytes_depend_on_the_inputs_alone(tmp_path: Path, rendering: Rendering) -> None:
-    code = "import sys; from pathlib import Path; from generators.rendering import write; write(Path(sys.argv[1]))"
+    code = (
+        "import sys; from pathlib import Path; from generators.rendering import read_inputs, render_all;"
+        "root = Path(sys.argv[1]); render_all(read_inputs(root), processes=2).write(root)"
+    )
     # ASCII as the encoding of files and of the terminal, as on a bare machine
     ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     surroundings = {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", "PATH": str(tmp_path), **ascii_only}
@@ -189,6 +192,6 @@ def test_no_two_folders_render_the_same_object(inputs: Inputs, monkeypatch: pyte
     )
     twice = Inputs(inputs.platform, inputs.tenants[:1])
     moved = {f"x/{path}": text for path, text in tenant_files(inputs.tenants[0], inputs.platform).items()}
-    monkeypatch.setattr("generators.rendering.tenant_files", lambda *_: moved)
+    monkeypatch.setattr("generators.rendering.tenant_files", lambda *_, **__: moved)
     with pytest.raises(ValueError, match="is the same object"):
         render_all(twice)
