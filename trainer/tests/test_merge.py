@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.contract.bucket import MANIFEST
+from trainer.contract.recipe import Recipe
+from trainer.merge import merge
+from trainer.model.adapter import Adapted
+from trainer.model.base import load
+from trainer.outcomes import BadInput
+from trainer.tests.toy import make_base
+
+FACTS = {"baseDigest": "0" * 64}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base(tmp_path_factory.mktemp("merge") / "base")
+
+
+@pytest.fixture(scope="module")
+def adapted(base: Path) -> Adapted:
+    model = Adapted(load(base, precision="fp32"), Recipe.model_validate({"rank": 4, "alpha": 8, "dropout": 0}), seed=1)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weight in model.parameters.values():
+            weight.normal_(std=0.2)
+    return model
+
+
+@pytest.mark.requirement("B44")
+def test_the_merged_model_answers_as_base_and_adapter_do(base: Path, adapted: Adapted, tmp_path: Path) -> None:
+    adapted.save(tmp_path / "adapter", FACTS)
+    ids = torch.arange(3, 40)[None]
+
+    merged = load(merge(base, tmp_path / "adapter", tmp_path / "merged"), precision="fp32")
+
+    with torch.no_grad():
+        wanted, alone = adapted.causal(ids).logits, load(base, precision="fp32")(ids).logits
+        torch.testing.assert_close(merged(ids).logits, wanted, atol=1e-4, rtol=1e-4)
+        assert not torch.allclose(alone, wanted, atol=1e-2)
+
+
+def test_the_merged_folder_holds_what_a_server_reads_and_no_manifest_of_the_base(
+    base: Path, adapted: Adapted, tmp_path: Path
+) -> None:
+    adapted.save(tmp_path / "adapter", FACTS)
+
+    merged = merge(base, tmp_path / "adapter", tmp_path / "merged")
+
+    assert {path.name for path in base.iterdir()} - {path.name for path in merged.iterdir()} == {MANIFEST}
+
+
+def test_an_adapter_of_another_base_is_refused(base: Path, adapted: Adapted, tmp_path: Path) -> None:
+    adapted.save(tmp_path / "adapter", FACTS)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_bytes((base / "config.json").read_bytes())
+
+    with pytest.raises(BadInput, match="is no weight of"):
+        merge(other, tmp_path / "adapter", tmp_path / "merged")
