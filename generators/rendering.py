@@ -12,10 +12,17 @@ from pathlib import Path
 
 from generators import naming
 from generators.cluster.argo import PlatformArgo
+from generators.cluster.broker import PlatformBroker
 from generators.cluster.cilium import PlatformNetwork
+from generators.cluster.dashboards import PlatformDashboards
+from generators.cluster.deployments import PlatformDeployments
+from generators.cluster.gateway import PlatformGateway
+from generators.cluster.kueue import KueueSettings
+from generators.cluster.monitoring import PlatformMonitoring
 from generators.cluster.priorities import PlatformPriorities
 from generators.cluster.queues import PlatformQueues
 from generators.cluster.services import PlatformServices
+from generators.cluster.workflows import PlatformWorkflows
 from generators.foundation.delivery import TenantDelivery
 from generators.foundation.directory import TenantDirectory
 from generators.foundation.kueue import TenantQueue
@@ -154,6 +161,13 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformNetwork(scope, "network", platform=platform)
     PlatformQueues(scope, "queues", platform=platform)
     PlatformPriorities(scope, "priorities", platform=platform)
+    KueueSettings(scope, "kueue", platform=platform)
+    PlatformWorkflows(scope, "workflows", platform=platform)
+    PlatformBroker(scope, "broker", platform=platform)
+    PlatformDeployments(scope, "deployments", platform=platform)
+    PlatformGateway(scope, "gateway", platform=platform)
+    PlatformMonitoring(scope, "monitoring", platform=platform)
+    PlatformDashboards(scope, "dashboards", platform=platform)
     PlatformArgo(scope, "argo", platform=platform)
 
 

@@ -21,8 +21,8 @@ ACCOUNTS = {
         "webhooks",
     ),
     naming.STORAGE_NAMESPACE: ("default", "filer", "s3-models"),
-    naming.MONITORING_NAMESPACE: ("default", "prometheus"),
-    naming.BROKER_NAMESPACE: ("default", "kafka"),
+    naming.MONITORING_NAMESPACE: ("default", "grafana", "prometheus"),
+    naming.BROKER_NAMESPACE: ("default",),  # Strimzi makes the others
     naming.STORE_NAMESPACE: ("default", "postgres"),
     naming.WORKFLOWS_NAMESPACE: ("default", "workflow-controller"),
 }

@@ -1,0 +1,77 @@
+"""Settings of Kueue's manager: which jobs wait for quota, where, and how idle quota is shared.
+
+Fields and their checks: kueue 0.19, apis/config/v1beta2 and pkg/config/validation.go. The chart that brings Kueue takes
+the text as `managerConfig.controllerManagerConfigYaml`.
+"""
+
+import json
+from typing import Any
+
+from generators import naming
+from generators.foundation.quota import GPU
+from generators.inputs.platform import Platform
+from generators.manifest import Construct, Place, Wave, manifest
+
+NAME, KEY = "kueue-configuration", "controller_manager_config.yaml"
+VERSION = "config.kueue.x-k8s.io/v1beta2"
+
+# Our runners, and what a person might put in their place: a plain Job has to wait too.
+FRAMEWORKS = ("batch/job", "jobset.x-k8s.io/jobset", "ray.io/rayjob", "trainer.kubeflow.org/trainjob")
+
+
+class KueueSettings(Construct):
+    """ConfigMap `kueue-configuration`, beside Cilium's values: the installation reads it from there."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        text = json.dumps(configuration(platform), indent=2, sort_keys=True) + "\n"
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY)},
+            "data": {KEY: text},
+        }
+        manifest(self, body, at=Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml", Wave.CONFIG))
+
+
+def configuration(platform: Platform) -> dict[str, Any]:
+    """The Configuration. Certificates and leader election are the chart's."""
+    return {
+        "apiVersion": VERSION,
+        "kind": "Configuration",
+        "integrations": {"frameworks": list(FRAMEWORKS)},
+        # In training namespaces nothing runs beside the queue; elsewhere Kueue has no say.
+        "manageJobsWithoutQueueName": True,
+        "managedJobsNamespaceSelector": {"matchLabels": {naming.PLANE_LABEL: "train"}},
+        "waitForPodsReady": pods_ready(),
+        "fairSharing": {"preemptionStrategies": ["LessThanOrEqualToFinalShare", "LessThanInitialShare"]},
+        "metrics": {"bindAddress": ":8443", "enableClusterQueueResources": True},  # quota and use of each tenant
+        "objectRetentionPolicies": {"workloads": {"afterFinished": "168h"}},
+        **_devices(platform),
+    }
+
+
+def pods_ready() -> dict[str, Any]:
+    """All ranks of a job start within the time, or it gives its GPUs back and waits again.
+
+    Admission of others is not blocked meanwhile: a tenant whose image pulls slowly would stop every tenant.
+    """
+    return {
+        "timeout": "15m",  # nodes that are scaled up, and images of many GiB
+        "recoveryTimeout": "10m",  # of a rank that was lost
+        "blockAdmission": False,
+        "requeuingStrategy": {
+            "timestamp": "Eviction",
+            "backoffBaseSeconds": 60,
+            "backoffMaxSeconds": 3600,
+            "backoffLimitCount": 5,
+        },
+    }
+
+
+def _devices(platform: Platform) -> dict[str, Any]:
+    """Claimed devices count as the GPUs they are, so that a tenant's quota is one figure for both ways to ask."""
+    classes = sorted({flavor.device_class for flavor in platform.gpu_flavors.values() if flavor.device_class})
+    if not classes:
+        return {}
+    return {"resources": {"deviceClassMappings": [{"name": GPU, "deviceClassNames": classes}]}}

@@ -1,0 +1,69 @@
+"""Settings of Argo's workflow controller. Its add-on brings the program; what it may do is said here.
+
+Keys and their form: argo-workflows 4.1, config/config.go; each value of the ConfigMap is YAML of its own,
+which JSON is too.
+"""
+
+import json
+from typing import Any
+
+from generators import naming, restricted
+from generators.inputs.platform import Platform
+from generators.manifest import Construct, Place, Wave, manifest
+
+NAME = "workflow-controller-configmap"  # the name that the controller looks for
+METRICS_PORT = 9090
+
+
+class PlatformWorkflows(Construct):
+    """ConfigMap `workflow-controller-configmap`."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:  # noqa: ARG002
+        super().__init__(scope, construct_id)
+        place = Place("foundation", naming.WORKFLOWS_NAMESPACE, "platform.yaml", Wave.CONFIG)
+        manifest(self, controller_settings(), at=place)
+
+
+def controller_settings() -> dict[str, Any]:
+    """The ConfigMap: one key for each setting."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY)},
+        "data": {key: json.dumps(value, sort_keys=True) for key, value in settings().items()},
+    }
+
+
+def settings() -> dict[str, Any]:
+    """What differs from the controller's defaults.
+
+    Left out on purpose: `artifactRepository`, which every tenant would share; `parallelism` and `namespaceParallelism`,
+    because the dispatcher and Kueue alone limit running jobs (DESIGN D4); `persistence`, because a job's row outlives
+    its workflow.
+    """
+    endpoint = {
+        "enabled": True,
+        "path": "/metrics",
+        "port": METRICS_PORT,
+        "secure": False,
+    }  # Prometheus alone reaches it
+    return {
+        # a submitted Workflow names a template and parameters, and nothing that could widen it
+        "workflowRestrictions": {"templateReferencing": "Strict"},
+        "executor": {
+            "imagePullPolicy": "Always",
+            "resources": restricted.resources("100m", "256Mi"),
+            "securityContext": _container_security(),
+        },
+        "mainContainer": {"securityContext": _container_security()},
+        "resourceRateLimit": {"limit": 10, "burst": 25},  # pods made per second, so that a storm spares the API server
+        "podSpecLogStrategy": {"failedPod": False, "allPods": False},  # a pod's environment is the tenant's
+        "workflowDefaults": {"spec": {"archiveLogs": False, "automountServiceAccountToken": False}},
+        "metricsConfig": endpoint,
+        "telemetryConfig": endpoint,
+    }
+
+
+def _container_security() -> dict[str, Any]:
+    """Argo adds its own containers to a pod; they must pass `restricted` without the pod's help."""
+    return {**restricted.CONTAINER_SECURITY, "runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}

@@ -1,0 +1,76 @@
+"""Settings of the workflow controller and of Kueue, read back from what is rendered."""
+
+import json
+from typing import Any
+
+import yaml
+
+from generators import naming
+from generators.cluster.kueue import FRAMEWORKS, KEY, NAME, KueueSettings, configuration
+from generators.cluster.workflows import controller_settings, settings
+from generators.foundation.quota import GPU
+from generators.tests.samples import made, platform, sample_platform
+
+FLAVOR = {"capacity": 8, "pricePerHour": 1, "memoryGiB": 80, "architecture": "hopper", "deviceClass": "gpu.example"}
+
+
+def read_as_argo_does(data: dict[str, str]) -> dict[str, Any]:
+    """argo-workflows 4.1, config/controller.go: keys and their texts make one YAML document."""
+    assert not [text for text in data.values() if "\n" in text]
+    found: dict[str, Any] = yaml.safe_load("\n".join(f"{key}: {text}" for key, text in data.items()))
+    return found
+
+
+def test_the_workflow_controller_reads_what_was_meant() -> None:
+    body = controller_settings()
+    assert body["metadata"]["name"] == "workflow-controller-configmap"
+    assert read_as_argo_does(body["data"]) == settings()
+
+
+def test_a_workflow_may_only_name_a_template() -> None:
+    assert settings()["workflowRestrictions"] == {"templateReferencing": "Strict"}
+
+
+def test_no_artifact_repository_is_shared_and_no_log_or_environment_is_kept() -> None:
+    assert not {"artifactRepository", "persistence"} & settings().keys()
+    assert settings()["workflowDefaults"]["spec"]["archiveLogs"] is False
+    assert settings()["podSpecLogStrategy"] == {"failedPod": False, "allPods": False}
+
+
+def test_the_workflow_controller_limits_no_running_jobs() -> None:
+    assert not {"parallelism", "namespaceParallelism"} & settings().keys()
+
+
+def test_containers_that_argo_adds_pass_restricted_by_themselves() -> None:
+    for container in ("executor", "mainContainer"):
+        security = settings()[container]["securityContext"]
+        assert security["runAsNonRoot"]
+        assert security["capabilities"] == {"drop": ["ALL"]}
+        assert not security["allowPrivilegeEscalation"]
+        assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_kueue_holds_every_runner_and_plain_jobs_in_training_namespaces_alone() -> None:
+    found = configuration(platform())
+    assert set(found["integrations"]["frameworks"]) == set(FRAMEWORKS)
+    assert found["manageJobsWithoutQueueName"]
+    assert found["managedJobsNamespaceSelector"] == {"matchLabels": {naming.PLANE_LABEL: "train"}}
+
+
+def test_a_slow_start_of_one_tenant_stops_no_other() -> None:
+    assert configuration(platform())["waitForPodsReady"]["blockAdmission"] is False
+
+
+def test_claimed_devices_are_counted_as_gpus() -> None:
+    two = sample_platform(gpuFlavors={"a": FLAVOR, "b": {**FLAVOR, "deviceClass": "other.example"}})
+    mapping = {"name": GPU, "deviceClassNames": ["gpu.example", "other.example"]}
+    assert configuration(two)["resources"] == {"deviceClassMappings": [mapping]}
+
+
+def test_without_device_classes_nothing_is_mapped() -> None:
+    assert "resources" not in configuration(platform())
+
+
+def test_kueues_chart_can_take_the_text_as_it_is() -> None:
+    body = made(KueueSettings, platform=platform())[naming.SYSTEM_NAMESPACE, "ConfigMap", NAME]
+    assert yaml.safe_load(body["data"][KEY]) == json.loads(body["data"][KEY]) == configuration(platform())
