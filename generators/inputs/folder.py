@@ -10,7 +10,9 @@ from generators import naming
 from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, InputErrors, parse, read_document
+from generators.inputs.recipes import read_recipes
 from generators.inputs.refusals import refuse_across
+from generators.inputs.renames import refuse_renames
 from generators.inputs.sources import PlatformSource, TenantSource
 from generators.inputs.tenant import Tenant
 
@@ -37,8 +39,10 @@ def read_inputs(root: Path) -> Inputs:
     documents = [source.document, source.lock]
     tenants = _tenants(root, documents)
     _refuse_strays(root, documents)
+    recipes = read_recipes(documents)
     if platform is not None:
-        refuse_across(platform, source, tenants)
+        refuse_across(platform, source, tenants, recipes=recipes)
+        refuse_renames(root, platform.cluster, tenants)
     if errors := [error for document in documents for error in document.errors]:
         raise InputErrors(errors)
     assert platform is not None  # noqa: S101 - a document without errors parsed

@@ -1,10 +1,11 @@
 """Recipes that ship with the trainer, read as package data; the trainer itself is not imported."""
 
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 
 import yaml
 
+from generators.inputs.reading import Document, parse, read_document
 from trainer.contract.recipe import Recipe
 
 
@@ -20,3 +21,15 @@ def recipe(name: str) -> Recipe:
     """One recipe by its name. Raises FileNotFoundError for a name that `recipe_names` does not hold."""
     text = (files("trainer") / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     return Recipe.model_validate(yaml.safe_load(text))
+
+
+def read_recipes(documents: list[Document]) -> dict[str, Recipe]:
+    """Every recipe that ships, by name; one with a fault is left out, and its document holds the fault."""
+    found = {}
+    for name in recipe_names():
+        with as_file(files("trainer") / "recipes" / f"{name}.yaml") as path:
+            document = read_document(path, shown_as=f"trainer/recipes/{name}.yaml")
+        documents.append(document)
+        if parsed := parse(document, Recipe):
+            found[name] = parsed
+    return found

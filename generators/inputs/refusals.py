@@ -5,18 +5,24 @@ from collections.abc import Iterable, Sequence
 from app.contract.directory import Credential
 from app.contract.models import ModelRecord
 from generators.images import UNKNOWN_DIGEST
+from generators.inputs.fitness import Recipes, refuse_default_misfits, refuse_misfits
+from generators.inputs.outside import refuse_hosts
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, KeyPath
 from generators.inputs.recipes import recipe_names
 from generators.inputs.sources import PlatformSource, TenantSource
 from generators.inputs.tenant import Tenant
+from generators.inputs.wildcards import refuse_wildcards
 
-CLUSTER_DOMAIN = "cluster.local"
 
-
-def refuse_across(platform: Platform, source: PlatformSource, tenants: Sequence[TenantSource]) -> None:
-    """Collect every breach in the documents."""
+def refuse_across(
+    platform: Platform, source: PlatformSource, tenants: Sequence[TenantSource], *, recipes: Recipes
+) -> None:
+    """Collect every breach in the documents. `recipes`: those without a fault, by name."""
     refuse_platform(platform, source)
+    refuse_default_misfits(platform, source.document, [each.tenant for each in tenants], recipes=recipes)
+    for document in (source.document, source.lock, *(one for each in tenants for one in each.documents)):
+        refuse_wildcards(document)
     for each in tenants:
         refuse_gpus(each.tenant, each.document, platform)
         refuse_serving_peak(each.tenant, each.document)
@@ -25,6 +31,7 @@ def refuse_across(platform: Platform, source: PlatformSource, tenants: Sequence[
         refuse_hosts(each.tenant, each.document, platform)
         for name, record in each.tenant.models.items():
             refuse_record(name, record, each.records[name], platform)
+        refuse_misfits(each, platform, recipes)
     refuse_shared_callers(tenants)
     refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
 
@@ -90,16 +97,6 @@ def refuse_issuers(tenant: Tenant, document: Document, platform: Platform) -> No
             document.refuse(("credentials", index, "oidc", "issuer"), text)
 
 
-def refuse_hosts(tenant: Tenant, document: Document, platform: Platform) -> None:
-    """Outside hosts are outside: a name of the cluster, the platform or an object store would open another tenant."""
-    for key, hosts in (("egress", tenant.egress), ("callbacks", tenant.callbacks)):
-        for index, host in enumerate(hosts):
-            if host in hosts[:index]:
-                document.refuse((key, index), f"{host!r} stands twice; keep one")
-            elif reason := _inside(host, platform):
-                document.refuse((key, index), f"{host!r} {reason}; name a host outside")
-
-
 def refuse_record(name: str, record: ModelRecord, document: Document, platform: Platform) -> None:
     """A model record names what the platform has, and versions that are its own."""
     if record.base not in platform.catalogue:
@@ -147,28 +144,6 @@ def _caller(credential: Credential) -> tuple[KeyPath, tuple[str, ...], str]:
     oidc = credential.oidc
     assert oidc is not None  # noqa: S101 - the model has exactly one of the two
     return ("oidc",), ("oidc", oidc.issuer, oidc.claim, oidc.value), f"{oidc.claim}={oidc.value} of {oidc.issuer}"
-
-
-def _inside(host: str, platform: Platform) -> str | None:
-    for domain in (CLUSTER_DOMAIN, *platform.dns.search_domains):
-        if _is_below(host, domain):
-            return f"is a name of the cluster ({domain})"
-    if _is_below(host, platform.domain):
-        return f"is a name of the platform ({platform.domain})"
-    if _is_below(host, "internal"):
-        return "is a name of a cloud's metadata service or private zone"
-    if _is_object_store(host):
-        return "is an object store, where other tenants' buckets are; jobs reach their own bucket without it"
-    return None
-
-
-def _is_object_store(host: str) -> bool:
-    """Every spelling of S3: s3.eu1…, bucket.s3.dualstack…, s3-accesspoint…, interface endpoints."""
-    return _is_below(host, "amazonaws.com") and any(label.startswith("s3") for label in host.split("."))
-
-
-def _is_below(host: str, domain: str) -> bool:
-    return host == domain or host.endswith(f".{domain}")
 
 
 def _unknown(noun: str, value: str, known: Iterable[str], *, where: str = "") -> str:

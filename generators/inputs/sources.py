@@ -15,6 +15,11 @@ class TenantSource:
     document: Document
     records: Mapping[str, Document]
 
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The tenant file and its model records."""
+        return (self.document, *self.records.values())
+
 
 @dataclass(frozen=True)
 class PlatformSource:
