@@ -37,7 +37,7 @@ from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Manifest, synthesize
 from generators.parallel import each
 from generators.serving.model import ModelServing
-from generators.training.workflow import FinetuneWorkflow
+from generators.training.templates import TrainingWorkflows, training_templates
 from generators.writing import to_yaml, write_whole
 
 Files = dict[str, str]  # path from the root -> text
@@ -142,6 +142,7 @@ def platform_files(platform: Platform) -> Files:
 
 
 def _tenant_tree(scope: Construct, tenant: Tenant, platform: Platform) -> None:
+    templates = training_templates(tenant, platform)
     TenantNamespaces(scope, "namespaces", tenant=tenant, platform=platform)
     TenantAccounts(scope, "accounts", tenant=tenant, platform=platform)
     TrainingQuota(scope, "training-quota", tenant=tenant, platform=platform)
@@ -149,8 +150,8 @@ def _tenant_tree(scope: Construct, tenant: Tenant, platform: Platform) -> None:
     TenantQueue(scope, "queue", tenant=tenant, platform=platform)
     TenantNetwork(scope, "network", tenant=tenant, platform=platform)
     TenantStorage(scope, "storage", tenant=tenant, platform=platform)
-    TenantDirectory(scope, "directory", tenant=tenant, platform=platform)
-    FinetuneWorkflow(scope, "finetune", tenant=tenant, platform=platform)
+    TenantDirectory(scope, "directory", tenant=tenant, platform=platform, templates=templates)
+    TrainingWorkflows(scope, "training", tenant=tenant, platform=platform, templates=templates)
     for model in tenant.models:
         ModelServing(scope, f"serving-{model}", tenant=tenant, platform=platform, model=model)
     TenantDelivery(scope, "delivery", tenant=tenant, platform=platform)

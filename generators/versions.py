@@ -4,6 +4,7 @@ KUBERNETES = "1.36"
 POD_SECURITY = "v1.36"
 
 NETWORKING = "networking.k8s.io/v1"
+RESOURCE = "resource.k8s.io/v1"  # device claims
 RBAC = "rbac.authorization.k8s.io/v1"
 CILIUM = "cilium.io/v2"
 KUEUE = "kueue.x-k8s.io/v1beta2"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from generators import naming, versions
+from generators import naming, restricted, versions
 from generators.foundation.kueue import resource_group
 from generators.inputs.platform import GpuFlavor, Platform
 from generators.manifest import Construct, Place, Wave, manifest
@@ -20,14 +20,15 @@ class PlatformQueues(Construct):
 
 
 def resource_flavor(name: str, flavor: GpuFlavor) -> dict[str, Any]:
-    """The nodes that carry the GPUs; the taint that keeps other pods off them is tolerated through it."""
+    """The nodes that carry the GPUs, and the taint that keeps other pods off them; admitted pods tolerate it."""
     return {
         "apiVersion": versions.KUEUE,
         "kind": "ResourceFlavor",
         "metadata": {"name": name, "labels": dict(naming.MANAGED_BY)},
         "spec": {
             "nodeLabels": dict(flavor.node_labels),
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "nodeTaints": [{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
+            "tolerations": [dict(restricted.GPU_TOLERATION)],
         },
     }
 

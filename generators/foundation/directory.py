@@ -20,7 +20,7 @@ from generators.inputs.platform import Platform
 from generators.inputs.recipes import recipe_names
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
-from generators.training.workflow import workflow_template_names
+from generators.training.templates import TrainingTemplates
 
 DIRECTORY_LABEL = f"{naming.PREFIX}/directory"  # by which services find the documents
 
@@ -28,10 +28,13 @@ DIRECTORY_LABEL = f"{naming.PREFIX}/directory"  # by which services find the doc
 class TenantDirectory(Construct):
     """ConfigMap `directory-<tenant>`: rendered with the tenant, so that tenants share no file."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform, templates: TrainingTemplates
+    ) -> None:
         super().__init__(scope, construct_id)
         place = Place("foundation", naming.SYSTEM_NAMESPACE, tenant.key(""), Wave.CONFIG)
-        manifest(self, document(tenant.id, tenant_entry(tenant, platform), naming.labels(tenant.id)), at=place)
+        entry = tenant_entry(tenant, platform, templates)
+        manifest(self, document(tenant.id, entry, naming.labels(tenant.id)), at=place)
 
 
 class PlatformDirectory(Construct):
@@ -43,7 +46,7 @@ class PlatformDirectory(Construct):
         manifest(self, document(PLATFORM_ID, platform_entry(platform), naming.MANAGED_BY), at=place)
 
 
-def tenant_entry(tenant: Tenant, platform: Platform) -> TenantEntry:
+def tenant_entry(tenant: Tenant, platform: Platform, templates: TrainingTemplates) -> TenantEntry:
     """The tenant file as far as callers, jobs and money need it."""
     return TenantEntry(
         id=tenant.id,
@@ -54,7 +57,8 @@ def tenant_entry(tenant: Tenant, platform: Platform) -> TenantEntry:
         credentials=tenant.credentials,
         callbacks=tenant.callbacks,
         models={name: _model(record) for name, record in tenant.models.items()},
-        workflow_templates=workflow_template_names(tenant, platform),
+        workflow_templates=templates.finetune_names,
+        search_templates=templates.search_names,
         training_namespace=naming.training_namespace(tenant.id),
         gpu_hour_price=platform.gpu_flavors[tenant.training.gpus.flavor].price_per_hour,
     )

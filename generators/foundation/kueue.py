@@ -23,10 +23,14 @@ class TenantQueue(Construct):
 def cluster_queue(tenant: Tenant, platform: Platform) -> dict[str, Any]:
     """Guaranteed and borrowed GPUs, with the node's cores and memory in proportion.
 
-    The namespace selector names the one tenant, so its quota cannot be spent from any other namespace.
+    The namespace selector names the one tenant, so its quota cannot be spent from any other namespace. Idle GPUs go to
+    those who borrow least for what they are guaranteed.
     """
     gpus = tenant.training.gpus
     flavor = platform.gpu_flavors[gpus.flavor]
+    group = resource_group(
+        gpus.flavor, flavor, nominal=gpus.guaranteed, borrowing=gpus.borrow, lending=lent(tenant, platform)
+    )
     return {
         "apiVersion": versions.KUEUE,
         "kind": "ClusterQueue",
@@ -36,19 +40,32 @@ def cluster_queue(tenant: Tenant, platform: Platform) -> dict[str, Any]:
             "namespaceSelector": {"matchLabels": {naming.TENANT_LABEL: tenant.id, naming.PLANE_LABEL: "train"}},
             "queueingStrategy": "BestEffortFIFO",
             "preemption": {"withinClusterQueue": "LowerPriority", "reclaimWithinCohort": "Any"},
-            "resourceGroups": [resource_group(gpus.flavor, flavor, nominal=gpus.guaranteed, borrowing=gpus.borrow)],
+            "fairSharing": {"weight": str(max(gpus.guaranteed, 1))},  # 0 would never be given anything
+            "resourceGroups": [group],
         },
     }
 
 
-def resource_group(name: str, flavor: GpuFlavor, *, nominal: int, borrowing: int | None = None) -> dict[str, Any]:
-    """One flavor with cores, memory and GPUs. `borrowing` None: no bound is written (a Cohort has none)."""
+def lent(tenant: Tenant, platform: Platform) -> int:
+    """GPUs that others may use while they are idle: all, for the owner takes them back.
+
+    None of a flavor whose pods take turns on a GPU: that keeps neither memory nor faults apart.
+    """
+    gpus = tenant.training.gpus
+    return 0 if platform.gpu_flavors[gpus.flavor].sharing else gpus.guaranteed
+
+
+def resource_group(
+    name: str, flavor: GpuFlavor, *, nominal: int, borrowing: int | None = None, lending: int | None = None
+) -> dict[str, Any]:
+    """One flavor with cores, memory and GPUs. A limit that is None is not written (a Cohort has neither)."""
     each = {"cpu": (flavor.cpus_per_gpu, ""), "memory": (flavor.host_memory_gib_per_gpu, "Gi"), GPU: (1, "")}
     resources = []
     for resource, (amount, unit) in each.items():
         quota = {"name": resource, "nominalQuota": _quantity(nominal * amount, unit)}
-        if borrowing is not None:
-            quota["borrowingLimit"] = _quantity(borrowing * amount, unit)
+        for limit, gpus in (("borrowingLimit", borrowing), ("lendingLimit", lending)):
+            if gpus is not None:
+                quota[limit] = _quantity(gpus * amount, unit)
         resources.append(quota)
     return {"coveredResources": list(each), "flavors": [{"name": name, "resources": resources}]}
 

@@ -6,6 +6,7 @@ Every rule names accounts. `default` is named by none, so the default deny alone
 from app.contract.internal import METRICS_PORT, MODEL_PORT, STATUS_PORT
 from generators import hosts, naming, policies
 from generators.inputs.platform import Platform
+from generators.inputs.recipes import tenant_recipes
 from generators.inputs.tenant import Tenant
 from generators.manifest import Body, Construct, Place, Wave, manifest
 from generators.naming import EXECUTOR, MODEL, MONITORING_NAMESPACE, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
@@ -41,7 +42,9 @@ def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, st
     made = [
         (policies.default_deny(labels), ""),
         (
-            policy("dns", of=data, labels=labels, egress=[resolve(platform, names, patterns=[rank_hosts(tenant)])]),
+            policy(
+                "dns", of=data, labels=labels, egress=[resolve(platform, names, patterns=rank_hosts(tenant, platform))]
+            ),
             "egress",
         ),
         (policy("bucket", of=data, labels=labels, egress=own_store(tenant, platform)), ""),
@@ -113,10 +116,14 @@ def slot_policies(tenant: Tenant, platform: Platform) -> list[tuple[str, Body]]:
 
 
 def trainer_accounts(tenant: Tenant) -> tuple[str, ...]:
-    """Accounts of training ranks: one for all jobs, or with `isolation: hard` one per job that may run at a time."""
+    """Accounts of training ranks: one for all jobs, or with `isolation: hard` one per job that may run at a time.
+
+    Drift evaluations, which run beside the jobs and one after another, have the one after those.
+    """
     if tenant.isolation == "standard":
         return (naming.TRAINER,)
-    return tuple(f"{naming.TRAINER}-{slot}" for slot in range(tenant.limits.running_jobs))
+    slots = tenant.limits.running_jobs + (1 if tenant.drift else 0)
+    return tuple(f"{naming.TRAINER}-{slot}" for slot in range(slots))
 
 
 def ranks_policy(account: str, tenant: Tenant) -> Body:
@@ -127,10 +134,13 @@ def ranks_policy(account: str, tenant: Tenant) -> Body:
     return policy(name, of=subject(account), labels=labels, egress=[to_pods(peers)], ingress=[from_pods(peers)])
 
 
-def rank_hosts(tenant: Tenant) -> str:
-    """Host names by which a job's pods find each other: of a JobSet's pods, or of a Ray cluster's head."""
+def rank_hosts(tenant: Tenant, platform: Platform) -> list[str]:
+    """Names by which a job's pods find each other: a Ray cluster's head, or a JobSet's pods where there are several."""
     domain = f"{naming.training_namespace(tenant.id)}.svc.cluster.local"
-    return f"ft-*-head-svc.{domain}" if tenant.training.runner == "rayjob" else f"*.ft-*.{domain}"
+    if tenant.training.runner == "rayjob":
+        return [f"ft-*-head-svc.{domain}"]
+    several = any(recipe.nodes > 1 for recipe in tenant_recipes(tenant, platform).values())
+    return [f"*.ft-*.{domain}"] if several else []
 
 
 def own_store(tenant: Tenant, platform: Platform) -> list[Body]:

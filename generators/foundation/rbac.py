@@ -87,16 +87,18 @@ def training_grants(tenant: Tenant) -> list[Grant]:
         ),
         Grant(
             naming.DEPLOYER,
-            [_rule("argoproj.io", ["workflowtemplates"], _WRITE), _rule("", ["configmaps"], _WRITE)],
+            [_rule("argoproj.io", ["cronworkflows", "workflowtemplates"], _WRITE), _rule("", ["configmaps"], _WRITE)],
             [account(naming.DEPLOYER, naming.serving_namespace(tenant.id))],
         ),
         Grant(
             "owners",
             [
                 _rule("", ["events", "pods", "pods/log"], _READ),
-                _rule("argoproj.io", ["workflows", "workflowtemplates"], _READ),
+                _rule("argoproj.io", ["cronworkflows", "workflows", "workflowtemplates"], _READ),
                 _rule("kueue.x-k8s.io", ["localqueues", "workloads"], _READ),
                 _rule(group, [resource], _READ),
+                # memory of a running rank, upward and within the namespace's LimitRange: admission sees to both
+                *([_rule("", ["pods/resize"], ["patch"])] if tenant.training.resize else []),
             ],
             [_owners(tenant.id)],
         ),

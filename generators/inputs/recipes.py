@@ -5,7 +5,9 @@ from importlib.resources import as_file, files
 
 import yaml
 
+from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, parse, read_document
+from generators.inputs.tenant import Tenant
 from trainer.contract.recipe import Recipe
 
 
@@ -33,3 +35,9 @@ def read_recipes(documents: list[Document]) -> dict[str, Recipe]:
         if parsed := parse(document, Recipe):
             found[name] = parsed
     return found
+
+
+def tenant_recipes(tenant: Tenant, platform: Platform) -> dict[str, Recipe]:
+    """Recipes that the tenant's jobs may name: those of its model records and of the catalogue's bases."""
+    named = {record.recipe for record in tenant.models.values()} | {base.recipe for base in platform.catalogue.values()}
+    return {name: recipe(name) for name in sorted(named)}

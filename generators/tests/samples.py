@@ -30,7 +30,7 @@ def platform(mode: str = "inCluster") -> Platform:
 
 def sample_platform(**changes: Any) -> Platform:
     flavor = {"capacity": 8, "pricePerHour": 1, "memoryGiB": 16, "architecture": "turing"}
-    base = {"source": "s", "digest": DIGEST, "licence": "apache-2.0", "memoryGiB": 2, "recipe": "r"}
+    base = {"source": "s", "digest": DIGEST, "licence": "apache-2.0", "memoryGiB": 2, "recipe": "smollm2-135m-t4"}
     document = {
         "cluster": "eu1",
         "domain": "models.example",
@@ -61,7 +61,9 @@ def runner(name: str) -> dict[str, Any]:
 
 
 def record(*versions: ModelVersion, **serving: Any) -> ModelRecord:
-    return ModelRecord.model_validate({"base": "small", "recipe": "r", "serving": serving, "versions": versions})
+    return ModelRecord.model_validate(
+        {"base": "small", "recipe": "smollm2-135m-t4", "serving": serving, "versions": versions}
+    )
 
 
 def version(name: str, stage: Stage) -> ModelVersion:

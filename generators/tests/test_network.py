@@ -9,7 +9,7 @@ from generators import policies
 from generators.cluster.cilium import PlatformNetwork
 from generators.foundation.network import TenantNetwork
 from generators.foundation.storage import TenantStorage
-from generators.tests.samples import SERVE, TRAIN, made, platform, runner, sample_platform, sample_tenant
+from generators.tests.samples import SERVE, TRAIN, made, platform, record, runner, sample_platform, sample_tenant
 
 Objects = dict[tuple[str, str, str], dict[str, Any]]
 CNP = "CiliumNetworkPolicy"
@@ -20,7 +20,9 @@ TRUSTED = {policies.NAMESPACE, policies.ACCOUNT, policies.PLANE, "reserved:ingre
 @cache
 def rendered(mode: str, isolation: str = "standard") -> Objects:
     """All network objects of a tenant with every option, and of the platform."""
-    tenant = sample_tenant(isolation=isolation, egress=["mirror.example"], callbacks=["hooks.example"])
+    several = record().model_copy(update={"recipe": "smollm2-135m-full-h100"})  # nodes
+    names = {"egress": ["mirror.example"], "callbacks": ["hooks.example"]}
+    tenant = sample_tenant(isolation=isolation, models={"replies": several}, **names)
     given = {"tenant": tenant, "platform": platform(mode)}
     return {
         **made(TenantNetwork, **given),
@@ -105,6 +107,12 @@ def test_a_tenant_resolves_exact_names_and_its_own_ranks_alone(mode: str) -> Non
     assert {entry["matchPattern"] for entry in names if "matchPattern" in entry} == {
         "*.ft-*.acme-train.svc.cluster.local"
     }
+
+
+@pytest.mark.parametrize("runner_name", ["jobset", "trainjob"])
+def test_a_tenant_whose_jobs_have_one_pod_each_resolves_no_pattern(runner_name: str) -> None:
+    objects = made(TenantNetwork, tenant=sample_tenant(**runner(runner_name)), platform=platform())
+    assert {key for entry in _dns(objects[TRAIN, CNP, "dns"]["spec"]) for key in entry} == {"matchName"}
 
 
 def test_names_of_dns_and_of_connections_are_one_list() -> None:

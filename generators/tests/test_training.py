@@ -8,21 +8,31 @@ from kubernetes import client
 
 from app.contract.internal import STATUS_PATH
 from generators.foundation.rbac import training_accounts
+from generators.inputs.recipes import recipe
 from generators.tests.samples import TRAIN, made, platform, pods, runner, sample_platform, sample_tenant
 from generators.training import exits
-from generators.training.workflow import FinetuneWorkflow, workflow_template, workflow_template_name
+from generators.training.templates import TrainingWorkflows, training_templates
+from generators.training.workflow import finetune
 from trainer.contract import steps
 from trainer.contract.steps import PIPELINE, Exit
 
 RUNNERS = {"jobset": "JobSet", "trainjob": "TrainJob", "rayjob": "RayJob"}
 GPU = "nvidia.com/gpu"
+RECIPE = recipe("smollm2-135m-t4")
 TRAIN_STEP = next(step for step in PIPELINE if step.name == "train")
 
 
 @cache
 def spec(runner_name: str = "jobset", isolation: str = "standard") -> dict[str, Any]:
-    body: dict[str, Any] = workflow_template(sample_tenant(isolation=isolation, **runner(runner_name)), platform())
-    return dict(body["spec"])
+    tenant = sample_tenant(isolation=isolation, **runner(runner_name))
+    return dict(finetune(tenant, platform(), RECIPE)["spec"])
+
+
+def objects_of(runner_name: str) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """All that is rendered for the training of a tenant."""
+    tenant = sample_tenant(**runner(runner_name))
+    templates = training_templates(tenant, platform())
+    return made(TrainingWorkflows, tenant=tenant, platform=platform(), templates=templates)
 
 
 def template(name: str, runner_name: str = "jobset") -> dict[str, Any]:
@@ -110,7 +120,7 @@ def test_a_jobset_restarts_a_bounded_number_of_times_and_never_on_bad_input() ->
     policy = child("jobset")["spec"]["failurePolicy"]
     assert policy["maxRestarts"] == TRAIN_STEP.retries
     assert [(rule["action"], rule["onJobFailureReasons"]) for rule in policy["rules"]] == [
-        ("FailJobSet", ["PodFailurePolicy"])
+        ("FailJobSet", ["PodFailurePolicy", "DeadlineExceeded"])
     ]
 
 
@@ -127,16 +137,18 @@ def test_a_plain_step_is_tried_again_by_its_exit_code(code: int, retries: int, a
 
 
 def test_the_trainjobs_runtime_is_there_under_the_name_it_asks_for() -> None:
-    objects = made(FinetuneWorkflow, tenant=sample_tenant(**runner("trainjob")), platform=platform())
-    assert (TRAIN, "TrainingRuntime", child("trainjob")["spec"]["runtimeRef"]["name"]) in objects
+    for step in ("train", "evaluate"):
+        runtime = child("trainjob", step)["spec"]["runtimeRef"]["name"]
+        assert (TRAIN, "TrainingRuntime", runtime) in objects_of("trainjob")
 
 
 def test_a_template_is_named_by_its_content() -> None:
-    tenant, other = sample_tenant(), sample_tenant(**runner("rayjob"))
-    name = workflow_template_name(tenant, platform())
-    assert re.fullmatch(r"finetune-[0-9a-f]{8}", name)
-    assert name == workflow_template_name(sample_tenant(), sample_platform())
-    assert name != workflow_template_name(other, platform())
+    def name(**changes: Any) -> str:
+        return str(finetune(sample_tenant(**changes), sample_platform(), RECIPE)["metadata"]["name"])
+
+    assert re.fullmatch(r"finetune-[0-9a-f]{8}", name())
+    assert name() == name()
+    assert name() != name(**runner("rayjob"))
 
 
 @pytest.mark.parametrize("name", RUNNERS)
@@ -144,8 +156,7 @@ def test_no_pod_of_a_job_mounts_a_token_of_the_api_server(name: str) -> None:
     assert spec(name)["automountServiceAccountToken"] is False
     assert spec(name)["executor"] == {"serviceAccountName": "executor"}
     assert template("train", name)["serviceAccountName"] == "executor"
-    objects = made(FinetuneWorkflow, tenant=sample_tenant(**runner(name)), platform=platform())
-    text = str(objects)
+    text = str(objects_of(name))
     assert "'automountServiceAccountToken': True" not in text
     assert "automountServiceAccountToken" in text
 
@@ -153,8 +164,7 @@ def test_no_pod_of_a_job_mounts_a_token_of_the_api_server(name: str) -> None:
 @pytest.mark.requirement("A18")
 @pytest.mark.parametrize("name", RUNNERS)
 def test_every_container_is_restricted_bounded_and_pinned(name: str) -> None:
-    objects = [*made(FinetuneWorkflow, tenant=sample_tenant(**runner(name)), platform=platform()).values()]
-    for container in _containers([*objects, child(name)]):
+    for container in _containers([*objects_of(name).values(), child(name)]):
         assert container["securityContext"]["allowPrivilegeEscalation"] is False
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["resources"]["limits"] == container["resources"]["requests"]

@@ -1,48 +1,46 @@
-"""Runner `jobset`: a queue-labelled JobSet of one rank."""
+"""Runner `jobset`: a queue-labelled JobSet, one Indexed Job with a pod for each node of the recipe."""
 
 from typing import Any
 
 from generators import naming, versions
-from generators.inputs.platform import Platform
-from generators.inputs.tenant import Tenant
 from generators.training import exits, pod
-from trainer.contract.steps import Step
+from generators.training.ranks import RUN_SECONDS, Ranks, rendezvous
 
 CONTAINER = "trainer"
+RANK = "rank"  # name of the replicated job, and so part of every pod's host name
 
 # JobSet's own summary of its conditions: Argo compares plain fields and cannot search a list.
 SUCCESS = "status.terminalState == Completed"
 FAILURE = "status.terminalState == Failed"
 
 
-def jobset(step: Step, tenant: Tenant, platform: Platform) -> dict[str, Any]:
-    """The JobSet of one attempt's step; suspended until Kueue admits it."""
-    ranks = {"name": "rank", "replicas": 1, "template": job_template(step, tenant, platform, container=CONTAINER)}
+def jobset(ranks: Ranks) -> dict[str, Any]:
+    """The JobSet of one step; suspended until Kueue admits all of its pods at once."""
+    job = job_template(ranks, container=CONTAINER)
+    found = rendezvous(ranks, pod_zero=f"{ranks.name}-{RANK}-0-0.{ranks.name}")
+    job["spec"]["template"]["spec"]["containers"][0]["env"] += found
     return {
         "apiVersion": versions.JOBSET,
         "kind": "JobSet",
-        "metadata": {"name": pod.child_name(step), "labels": queue_labels(tenant)},
+        "metadata": {"name": ranks.name, "labels": ranks.labels},
         "spec": {
             "suspend": True,
             "network": {"enableDNSHostnames": True},
-            "failurePolicy": exits.jobset_failure_policy(step),
-            "replicatedJobs": [ranks],
+            "failurePolicy": exits.jobset_failure_policy(ranks.step, alone=ranks.nodes == 1),
+            "replicatedJobs": [{"name": RANK, "replicas": 1, "template": job}],
         },
     }
 
 
-def job_template(step: Step, tenant: Tenant, platform: Platform, *, container: str) -> dict[str, Any]:
+def job_template(ranks: Ranks, *, container: str) -> dict[str, Any]:
     """The Job inside. It never retries by itself: ranks start again together or not at all."""
     spec = {
-        "completions": 1,
-        "parallelism": 1,
+        "completionMode": "Indexed",  # a stable host name and number for each pod
+        "completions": ranks.nodes,
+        "parallelism": ranks.nodes,
         "backoffLimit": 0,
-        "podFailurePolicy": exits.pod_failure_policy(container),
-        "template": pod.pod(step, tenant, platform, name=container),
+        "activeDeadlineSeconds": RUN_SECONDS,
+        "podFailurePolicy": exits.pod_failure_policy(container, alone=ranks.nodes == 1),
+        "template": pod.pod(ranks, name=container),
     }
-    return {"metadata": {"labels": naming.labels(tenant.id)}, "spec": spec}
-
-
-def queue_labels(tenant: Tenant) -> dict[str, str]:
-    """Of every object that Kueue admits."""
-    return {**naming.labels(tenant.id), "kueue.x-k8s.io/queue-name": naming.QUEUE}
+    return {"metadata": {"labels": naming.labels(ranks.tenant.id)}, "spec": spec}

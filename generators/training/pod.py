@@ -1,11 +1,11 @@
 """The pod of one step: the same container, environment and volumes whatever object carries it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from app.contract.internal import (
     ATTEMPT_PARAMETER,
     JOB_PARAMETER,
-    SLOT_PARAMETER,
     STATUS_AUDIENCE,
     TRACEPARENT_PARAMETER,
 )
@@ -13,6 +13,8 @@ from generators import hosts, naming, restricted
 from generators.foundation.storage import BUCKET_KEYS
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
+from generators.training.claims import container_claims, pod_claims
+from generators.training.ranks import Ranks, resources, sharing
 from trainer.contract import steps
 from trainer.contract.steps import Step
 
@@ -36,18 +38,25 @@ def child_name(step: Step) -> str:
     return f"{{{{workflow.name}}}}-{step.name}"
 
 
-def environment(tenant: Tenant, platform: Platform) -> list[dict[str, Any]]:
-    """The names of trainer/contract/steps.py. Tenant text stands in no value; the job travels as base64url."""
-    storage = platform.storage
-    values = {
+def of_attempt() -> dict[str, str]:
+    """Environment of the steps of an attempt: which job, and where its progress is told."""
+    return {
         steps.JOB: parameter(JOB_PARAMETER),
         steps.ATTEMPT: parameter(ATTEMPT_PARAMETER),
         steps.TRACEPARENT: parameter(TRACEPARENT_PARAMETER),
+        steps.STATUS_URL: hosts.STATUS_URL,
+        steps.STATUS_TOKEN_FILE: f"{TOKEN_FOLDER}/token",
+    }
+
+
+def environment(tenant: Tenant, platform: Platform, given: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The names of trainer/contract/steps.py. Tenant text stands in no value; a document travels as base64url."""
+    storage = platform.storage
+    values = {
+        **given,
         steps.BUCKET_URL: f"s3://{naming.bucket(storage.bucket_prefix, tenant.id)}",
         steps.MODELS_URL: f"s3://{naming.models_bucket(storage.bucket_prefix)}",
         steps.WORK: SCRATCH,
-        steps.STATUS_URL: hosts.STATUS_URL,
-        steps.STATUS_TOKEN_FILE: f"{TOKEN_FOLDER}/token",
         "HOME": SCRATCH,
     }
     return [*({"name": name, "value": value} for name, value in values.items()), *store_environment(tenant, platform)]
@@ -80,29 +89,29 @@ def mounts() -> list[dict[str, Any]]:
     return [_MOUNT, _TEMPORARY_MOUNT, _SHARED_MOUNT, token]
 
 
-def container(step: Step, tenant: Tenant, platform: Platform, *, name: str) -> dict[str, Any]:
-    """The container of a GPU step: one rank on one GPU, with the node's cores and memory in proportion."""
-    flavor = platform.gpu_flavors[tenant.training.gpus.flavor]
+def container(ranks: Ranks, *, name: str) -> dict[str, Any]:
+    """The container of a GPU step: one process, which starts the pod's ranks.
+
+    A GPU's memory cannot be raised, so a resize means main memory alone, and needs no restart.
+    """
+    tenant = ranks.tenant
+    memory = {"resizePolicy": [{"resourceName": "memory", "restartPolicy": "NotRequired"}]}
     return {
         "name": name,
-        "image": platform.image("trainer"),
-        "command": list(step.command),
-        "env": environment(tenant, platform),
-        "resources": restricted.resources(str(flavor.cpus_per_gpu), f"{flavor.host_memory_gib_per_gpu}Gi", gpus=1),
+        "image": ranks.platform.image("trainer"),
+        "command": list(ranks.step.command),
+        "env": environment(tenant, ranks.platform, {**ranks.given, **sharing(ranks)}),
+        "resources": {**resources(ranks), **container_claims(ranks)},
+        **(memory if tenant.training.resize else {}),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": mounts(),
     }
 
 
-def account(tenant: Tenant) -> str:
-    """Account of the ranks; with isolation `hard` that of the slot which the dispatcher gave the job."""
-    return naming.TRAINER if tenant.isolation == "standard" else f"{naming.TRAINER}-{parameter(SLOT_PARAMETER)}"
-
-
-def identity(tenant: Tenant) -> dict[str, Any]:
+def identity(ranks: Ranks) -> dict[str, Any]:
     """What the pods of a job have in common: the ranks' account without a token, and no restart in place."""
     return {
-        "serviceAccountName": account(tenant),
+        "serviceAccountName": ranks.account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",  # a policy on exit codes needs it
@@ -111,13 +120,14 @@ def identity(tenant: Tenant) -> dict[str, Any]:
     }
 
 
-def pod(step: Step, tenant: Tenant, platform: Platform, *, name: str) -> dict[str, Any]:
+def pod(ranks: Ranks, *, name: str) -> dict[str, Any]:
     """Pod template of a GPU step. Its node is chosen by Kueue's flavor."""
     spec = {
-        **identity(tenant),
+        **identity(ranks),
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "tolerations": [restricted.GPU_TOLERATION],
-        "containers": [container(step, tenant, platform, name=name)],
+        "containers": [container(ranks, name=name)],
+        **pod_claims(ranks),
         "volumes": volumes(),
     }
-    return {"metadata": {"labels": naming.labels(tenant.id)}, "spec": spec}
+    return {"metadata": {"labels": naming.labels(ranks.tenant.id)}, "spec": spec}

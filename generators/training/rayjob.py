@@ -7,11 +7,8 @@ bounded number of times, and each try resumes from the newest checkpoint.
 from typing import Any
 
 from generators import naming, restricted, versions
-from generators.inputs.platform import Platform
-from generators.inputs.tenant import Tenant
 from generators.training import pod
-from generators.training.jobset import queue_labels
-from trainer.contract.steps import Step
+from generators.training.ranks import RUN_SECONDS, Ranks, rendezvous, resources
 
 CONTAINER = "ray-head"
 KEEP_SECONDS = 3600
@@ -21,49 +18,51 @@ SUCCESS = "status.jobStatus == SUCCEEDED"
 FAILURE = "status.jobDeploymentStatus == Failed"  # after the last try; jobStatus is FAILED after each
 
 
-def rayjob(step: Step, tenant: Tenant, platform: Platform) -> dict[str, Any]:
-    """The RayJob of one attempt's step; suspended until Kueue admits it.
+def rayjob(ranks: Ranks) -> dict[str, Any]:
+    """The RayJob of one step; suspended until Kueue admits it.
 
     Ray's ports ask for no credentials: the policies `ranks` and `ray` let only the job's own account and KubeRay in.
     """
-    head = {"rayStartParams": {}, "template": head_pod(step, tenant, platform)}
+    head = {"rayStartParams": {"num-gpus": str(ranks.gpus)}, "template": head_pod(ranks)}
     return {
         "apiVersion": versions.RAY,
         "kind": "RayJob",
-        "metadata": {"name": pod.child_name(step), "labels": queue_labels(tenant)},
+        "metadata": {"name": ranks.name, "labels": ranks.labels},
         "spec": {
             "suspend": True,
-            "entrypoint": " ".join(step.command),
+            "entrypoint": " ".join(ranks.step.command),
             "submissionMode": "K8sJobMode",
-            "submitterPodTemplate": submitter_pod(tenant, platform),
+            "submitterPodTemplate": submitter_pod(ranks),
             "shutdownAfterJobFinishes": True,
             "ttlSecondsAfterFinished": KEEP_SECONDS,
-            "backoffLimit": step.retries,
+            "activeDeadlineSeconds": RUN_SECONDS,
+            "backoffLimit": ranks.step.retries,
             "rayClusterSpec": {"rayVersion": versions.RAY_RELEASE, "headGroupSpec": head},
         },
     }
 
 
-def head_pod(step: Step, tenant: Tenant, platform: Platform) -> dict[str, Any]:
-    """The one rank. It leaves the submitter's share of the cores and memory that come with its GPU."""
-    template = pod.pod(step, tenant, platform, name=CONTAINER)
-    flavor = platform.gpu_flavors[tenant.training.gpus.flavor]
-    left = restricted.resources(
-        str(flavor.cpus_per_gpu - SUBMITTER_CPUS), f"{flavor.host_memory_gib_per_gpu - SUBMITTER_GIB}Gi", gpus=1
-    )
-    template["spec"]["containers"][0]["resources"] = left
+def head_pod(ranks: Ranks) -> dict[str, Any]:
+    """The pod of all ranks: a recipe of several nodes is refused, because an entrypoint runs on the head alone.
+
+    It leaves the submitter's share of the cores and memory that come with its GPUs.
+    """
+    template = pod.pod(ranks, name=CONTAINER)
+    container = template["spec"]["containers"][0]
+    container["resources"] |= resources(ranks, cpus=SUBMITTER_CPUS, memory_gib=SUBMITTER_GIB)
+    container["env"] += rendezvous(ranks, pod_zero="")
     return template
 
 
-def submitter_pod(tenant: Tenant, platform: Platform) -> dict[str, Any]:
+def submitter_pod(ranks: Ranks) -> dict[str, Any]:
     """KubeRay's own default has no security context, which `restricted` refuses; it fills in the command."""
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
     container = {
         "name": "ray-job-submitter",
-        "image": platform.image("trainer"),
+        "image": ranks.platform.image("trainer"),
         "resources": restricted.resources(str(SUBMITTER_CPUS), f"{SUBMITTER_GIB}Gi"),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [mount],
     }
-    spec = {**pod.identity(tenant), "containers": [container], "volumes": [temporary]}
-    return {"metadata": {"labels": naming.labels(tenant.id)}, "spec": spec}
+    spec = {**pod.identity(ranks), "containers": [container], "volumes": [temporary]}
+    return {"metadata": {"labels": naming.labels(ranks.tenant.id)}, "spec": spec}

@@ -1,68 +1,71 @@
 """Runner `trainjob`: a queue-labelled TrainJob of Kubeflow Trainer 2.3 on a TrainingRuntime of the tenant's own.
 
-The runtime holds all that is the same in every attempt; the TrainJob brings command, environment and account.
+The runtime holds all that is the same in every attempt; the TrainJob brings command, environment and account. Trainer
+sets the environment of a rendezvous itself and refuses a TrainJob that does.
 """
 
 from typing import Any
 
 from generators import naming, versions
-from generators.inputs.platform import Platform
-from generators.inputs.tenant import Tenant
 from generators.training import exits, pod
-from generators.training.jobset import job_template, queue_labels
-from trainer.contract.steps import PIPELINE, Step
+from generators.training.content import hashed, kept_object
+from generators.training.jobset import job_template
+from generators.training.ranks import RUN_SECONDS, Ranks, resources
 
 CONTAINER = "node"  # the name that Trainer looks for
 ANCESTOR = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
 
-# A TrainJob made suspended has the condition Suspended first and for good; the second one is its outcome.
-SUCCESS = "status.conditions.1.type == Complete"
-FAILURE = "status.conditions.1.type == Failed"
+# Argo reads each condition by the grammar of label selectors, so no list can be searched by type. The runtime has one
+# replicated job, hence the first of jobsStatus is it. The parts of a failure are alternatives (argo-workflows:
+# workflow/executor/resource.go), and Suspended is the only other condition, so Failed is among the first two.
+SUCCESS = "status.jobsStatus.0.succeeded == 1"
+FAILURE = "status.conditions.0.type == Failed, status.conditions.1.type == Failed"
 
 
-def trainjob(step: Step, tenant: Tenant, platform: Platform, *, runtime: str) -> dict[str, Any]:
-    """The TrainJob of one attempt's step; suspended until Kueue admits it."""
-    container = pod.container(step, tenant, platform, name=CONTAINER)
+def trainjob(ranks: Ranks) -> dict[str, Any]:
+    """The TrainJob of one step; suspended until Kueue admits all of its pods at once."""
+    container = pod.container(ranks, name=CONTAINER)
     trainer = {key: container[key] for key in ("image", "command", "env")}
+    size = {"numNodes": ranks.nodes, "numProcPerNode": ranks.per_node, "resourcesPerNode": resources(ranks)}
+    runtime = hashed("finetune", runtime_spec(ranks))
     return {
         "apiVersion": versions.TRAINER,
         "kind": "TrainJob",
-        "metadata": {"name": pod.child_name(step), "labels": queue_labels(tenant)},
+        "metadata": {"name": ranks.name, "labels": ranks.labels},
         "spec": {
             "suspend": True,
+            "activeDeadlineSeconds": RUN_SECONDS,
             "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime},
-            "trainer": {**trainer, "numNodes": 1, "resourcesPerNode": container["resources"]},
-            "runtimePatches": [_account_patch(tenant)],
+            "trainer": {**trainer, **size},
+            "runtimePatches": [_account_patch(ranks)],
         },
     }
 
 
-def runtime_spec(tenant: Tenant, platform: Platform) -> dict[str, Any]:
-    """Spec of the TrainingRuntime. Command and environment are the train step's until a TrainJob sets them."""
-    step = next(step for step in PIPELINE if step.needs_gpu)
-    template = job_template(step, tenant, platform, container=CONTAINER)
+def runtime(ranks: Ranks) -> dict[str, Any]:
+    """The TrainingRuntime, named by its content."""
+    spec = runtime_spec(ranks)
+    name = hashed("finetune", spec)
+    return kept_object(versions.TRAINER, "TrainingRuntime", name=name, tenant=ranks.tenant.id, spec=spec)
+
+
+def runtime_spec(ranks: Ranks) -> dict[str, Any]:
+    """What all TrainJobs of ranks of this size and step have in common."""
+    template = job_template(ranks, container=CONTAINER)
     template["metadata"]["labels"] |= ANCESTOR
     inner = template["spec"]["template"]["spec"]
     del inner["serviceAccountName"]  # each TrainJob's, and so are command and environment
     for key in ("command", "env"):
         del inner["containers"][0][key]
-    nodes = {"name": "node", "template": template}
-    spec = {"failurePolicy": exits.jobset_failure_policy(step), "replicatedJobs": [nodes]}
-    return {"mlPolicy": {"numNodes": 1, "torch": {}}, "template": {"spec": spec}}
+    nodes = {"name": CONTAINER, "template": template}
+    policy = exits.jobset_failure_policy(ranks.step, alone=ranks.nodes == 1)
+    spec = {"failurePolicy": policy, "replicatedJobs": [nodes]}
+    return {"mlPolicy": {"numNodes": ranks.nodes, "torch": {}}, "template": {"spec": spec}}
 
 
-def runtime(name: str, tenant: Tenant, spec: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "apiVersion": versions.TRAINER,
-        "kind": "TrainingRuntime",
-        "metadata": {"name": name, "labels": naming.labels(tenant.id)},
-        "spec": spec,
-    }
-
-
-def _account_patch(tenant: Tenant) -> dict[str, Any]:
-    pod_template = {"spec": {"serviceAccountName": pod.account(tenant)}}
-    job = {"name": "node", "template": {"spec": {"template": pod_template}}}
+def _account_patch(ranks: Ranks) -> dict[str, Any]:
+    pod_template = {"spec": {"serviceAccountName": ranks.account}}
+    job = {"name": CONTAINER, "template": {"spec": {"template": pod_template}}}
     return {
         "manager": f"{naming.PREFIX}/account",
         "trainingRuntimeSpec": {"template": {"spec": {"replicatedJobs": [job]}}},

@@ -1,26 +1,21 @@
 """The job as the trainer sees it: everything that decides the adapter, and nothing of Kubernetes or the queue."""
 
-import base64
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from trainer.contract.parameter import Parameter
 from trainer.contract.recipe import Hyperparameters
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$", description="a DNS label of 1-40")]
 
 
-class TrainingJob(BaseModel):
+class TrainingJob(Parameter):
     """One fine-tuning job, as it travels in the Workflow's `job` parameter and in `tenon train SPEC`.
 
     `data`, `evaluation` and `base` are `s3://bucket/key` URLs or local paths; in the pipeline `base` is
     `s3://<prefix>-models/<digest>`.
     """
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, protected_namespaces=()
-    )
 
     job: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$", description="job id")
     tenant: str = Field("local", description="tenant id")
@@ -37,12 +32,3 @@ class TrainingJob(BaseModel):
     def version(self) -> str:
         """Name of the model version this job makes."""
         return f"{self.model}-{self.job[:12]}"
-
-    def to_parameter(self) -> str:
-        """Base64url JSON: a form that no template engine, shell or YAML reader can misread."""
-        return base64.urlsafe_b64encode(self.model_dump_json(by_alias=True, exclude_none=True).encode()).decode()
-
-    @classmethod
-    def from_parameter(cls, text: str) -> "TrainingJob":
-        """Raises ValueError when the text is no base64url JSON of a job."""
-        return cls.model_validate_json(base64.urlsafe_b64decode(text.encode()))

@@ -47,6 +47,16 @@ PIPELINE = (
     Step("evaluate", needs_gpu=True),
     Step("publish"),
 )
+# A search for hyperparameters has these in the place of `train`. `search` reads what the trials so far reported and
+# asks for a round of further ones; once it asks for none, the best one's adapter stands where `train` leaves its own.
+SEARCH = Step("search")
+TRIAL = Step("trial", needs_gpu=True, resumable=True, retries=3)
+# The stable version of a model, again over the held-out rows of the job that made it.
+DRIFT = Step("drift", needs_gpu=True)
+
+# What `search` leaves below WORK: the number of the round's first trial, and how many there are (0: none are left).
+ROUND_FIRST = "round/first"
+ROUND_TRIALS = "round/trials"
 
 # Environment of every step; values are never interpolated into a command or a manifest.
 JOB = "TENON_JOB"  # base64url JSON of TrainingJob
@@ -61,3 +71,15 @@ WORK = "TENON_WORK"  # scratch folder of this attempt
 STATUS_URL = "TENON_STATUS_URL"
 STATUS_TOKEN_FILE = "TENON_STATUS_TOKEN_FILE"  # noqa: S105 - path of the bearer token, not the token
 TRACEPARENT = "TENON_TRACEPARENT"  # W3C trace context of the request; Argo overwrites the plain name
+TRIAL_NUMBER = "TENON_TRIAL"  # of a trial: its number, from 0; what `search` proposed stands in the attempt's folder
+VERSION = "TENON_VERSION"  # of a drift evaluation, in the place of job and attempt: base64url JSON of ServedVersion
+
+# Ranks, in torchrun's own names, because Kubeflow Trainer sets the same ones. Each pod runs one process of ours, the
+# command above, which starts RANKS_PER_NODE ranks itself and ends with their exit code: torchrun would make 1 of every
+# code, and a stopped run would be taken for a failed one. Absent: one rank. With one node the ranks meet on localhost,
+# whatever the address says.
+NODES = "PET_NNODES"  # pods
+NODE_RANK = "PET_NODE_RANK"  # number of this pod, from 0
+RANKS_PER_NODE = "PET_NPROC_PER_NODE"
+MASTER_ADDRESS = "PET_MASTER_ADDR"  # pod 0
+MASTER_PORT = "PET_MASTER_PORT"
