@@ -1,6 +1,7 @@
 """The rendered tree that is judged, and copies of it with one object changed."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from controlplane.api import Api
 from controlplane.binaries import MissingToolError
 from controlplane.server import ControlPlane, control_plane
-from controlplane.trees import INPUTS, RenderedTree, render_tree
+from controlplane.trees import INPUTS, RenderedTree, bootstrapped, render_tree
 from isolation.cluster import Cluster, cluster_of
 from isolation.proof import INVARIANTS
 from isolation.tree import Document, Tree, read_tree
@@ -64,7 +65,22 @@ def api(plane: ControlPlane) -> Api:
     return plane.api
 
 
+@pytest.fixture(scope="session")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RenderedTree]:
+    """A tree by the name of its inputs, rendered once."""
+    return cache(lambda name: render_tree(name, tmp_path_factory.mktemp(name)))
+
+
 @pytest.fixture(scope="session", params=list(INPUTS))
-def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RenderedTree:
+def rendered(request: pytest.FixtureRequest, trees: Callable[[str], RenderedTree]) -> RenderedTree:
     """The sample tree and the trees of the options, one after the other."""
-    return render_tree(request.param, tmp_path_factory.mktemp(request.param))
+    return trees(request.param)
+
+
+@pytest.fixture(scope="session")
+def sample(trees: Callable[[str], RenderedTree], api: Api) -> RenderedTree:
+    """The sample tree, with its kinds served and its namespaces and accounts really there."""
+    tree = trees("sample")
+    api.install({each.kind for each in (*tree.documents, *tree.inside)})
+    api.establish([*bootstrapped(), *tree.documents])
+    return tree

@@ -19,7 +19,7 @@ _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryLi
 _REQUEST_SECONDS = 60.0  # the first request of a kind makes the server build its schema
 _DISCOVERY_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_THREADS = 8
+THREADS = 8
 _OK = 300  # statuses from here on are refusals
 OWNER = "tenon-tests"  # field manager
 
@@ -122,9 +122,14 @@ class Api:
         )
         return _answer(wanted, answer)
 
+    def delete(self, unwanted: Document) -> None:
+        """Remove what a test really made."""
+        resource = self.served()[unwanted.kind]
+        self.http.delete(f"{resource.path(unwanted.namespace)}/{unwanted.name}").raise_for_status()
+
     def dry_run(self, documents: Sequence[Document]) -> list[Answer]:
         """What the server would say to each, in order; nothing is kept."""
-        with ThreadPoolExecutor(_THREADS) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(lambda each: self.apply(each, dry_run=True), documents))
 
     def establish(self, documents: Sequence[Document]) -> list[Answer]:
