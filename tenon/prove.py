@@ -1,6 +1,7 @@
 """`tenon prove`: that no tenant can reach another, from rendered/ alone; exit 1 with a counter-example."""
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +54,11 @@ def _folders(root: Path, tree: Path | None) -> list[Path]:
 
 
 def _tell(folder: Path, proof: "Proof") -> None:
-    rows = [(result.name, result.claim, f"{result.asked:,}", _answer(result)) for result in proof.results]
+    network, *others = proof.groups.items()
+    rows = [(one.name, one.claim, f"{one.asked:,}", _answer([one])) for one in network[1]]
     answer_table(f"{folder}: {', '.join(proof.tenants)}", ("invariant", "claim", "asked", ""), rows)
+    groups = [(name, _named(of), f"{sum(one.asked for one in of):,}", _answer(of)) for name, of in others]
+    answer_table("The rest of the tree", ("about", "invariants and their rows", "asked", ""), groups)
     for result in proof.broken:
         for example in result.broken[:_SHOWN]:
             say(f"{result.name}: {example}")
@@ -64,10 +68,15 @@ def _tell(folder: Path, proof: "Proof") -> None:
     say(f"{verdict}: {len(proof.tenants)} tenants, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
 
 
-def _answer(result: "Result") -> str:
-    if result.holds:
+def _named(results: "Iterable[Result]") -> str:
+    return ", ".join(f"{one.name} {one.row}".rstrip() for one in results)
+
+
+def _answer(results: "Sequence[Result]") -> str:
+    if all(result.holds for result in results):
         return "holds"
-    return f"BROKEN {len(result.broken)}" if result.broken else "nothing asked"
+    broken = sum(len(result.broken) for result in results)
+    return f"BROKEN {broken}" if broken else "nothing asked"
 
 
 def _document(proofs: dict[Path, "Proof"]) -> dict[str, Any]:
@@ -91,11 +100,14 @@ def _cluster(proof: "Proof") -> dict[str, Any]:
         "classes": proof.classes,
         "invariants": {
             result.name: {
+                "group": group,
+                "row": result.row or None,
                 "holds": result.holds,
                 "claim": result.claim,
                 "asked": result.asked,
                 "broken": [{"who": one.who, "what": one.what, "by": list(one.by)} for one in result.broken],
             }
-            for result in proof.results
+            for group, results in proof.groups.items()
+            for result in results
         },
     }

@@ -1,4 +1,4 @@
-"""Ways around network policy that a manifest can open: the node's network, doors at the node, names that lead away."""
+"""Ways around network policy that a pod or an address list can open; Services are judged in traffic.py."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,11 @@ from isolation.results import CounterExample, Result
 from isolation.tree import Document
 
 _NODE_KEYS = ("hostNetwork", "hostPort")  # a pod on the node's network is the node, to which no policy applies
-_DOORS = ("NodePort", "LoadBalancer", "ExternalName")  # open at the node, or an answer for an allowed name
 _ADDRESSES = frozenset({"Endpoints", "EndpointSlice"})  # a Service's peers, written by hand
-_ENFORCED = "pod-security.kubernetes.io/enforce"
 
 
 def no_bypass(cluster: Cluster) -> Result:
-    """Of tenants' folders: pods in the pod network only, Services by selector only, namespaces under `restricted`."""
+    """Of tenants' folders: pods in the pod network only, and no peers of a Service written by hand."""
     documents = [document for document in cluster.tree.documents if document.place[:1] == ("tenants",)]
     faults = [CounterExample(document.file, fault) for document in documents for fault in _faults(document)]
     return Result("no-bypass", "no object of a tenant goes around the policies", len(documents), tuple(faults))
@@ -24,14 +22,6 @@ def _faults(document: Document) -> Iterator[str]:
     yield from _node_keys(document.body)
     if document.kind in _ADDRESSES:
         yield f"{document.kind} written by hand leads a name anywhere; select pods by a Service"
-    if document.kind == "Service":
-        spec = document.body.get("spec") or {}
-        if spec.get("type") in _DOORS:
-            yield f"Service of type {spec['type']}; use ClusterIP"
-        if not spec.get("selector") or spec.get("externalIPs"):
-            yield "Service without selector, or with addresses from outside; select pods"
-    if document.kind == "Namespace" and document.labels.get(_ENFORCED) != "restricted":
-        yield f"namespace without {_ENFORCED}: restricted, which keeps pods off the node's network"
 
 
 def _node_keys(value: Any) -> Iterator[str]:

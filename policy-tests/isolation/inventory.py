@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from isolation.classes import tenants_of
-from isolation.pods import WORKFLOW_KINDS, Pod, pods_of, workflow_spec
+from isolation.pods import WORKFLOW_KINDS, Container, Pod, containers_of, pods_of, workflow_spec
 from isolation.profile import Profile, read_profile
 from isolation.reading import read_documents
 from isolation.tree import Document, Tree
@@ -25,10 +25,14 @@ class Inventory:
     tenants: tuple[str, ...]
 
     @cached_property
+    def nested(self) -> tuple[Document, ...]:
+        """The manifests inside workflow templates, each as an object of the same namespace."""
+        return tuple(made for document in self.tree.of_kind(*sorted(WORKFLOW_KINDS)) for made in _nested(document))
+
+    @cached_property
     def objects(self) -> tuple[Document, ...]:
-        """The documents, and the manifests inside workflow templates, each as an object of the same namespace."""
-        nested = (made for document in self.tree.of_kind(*sorted(WORKFLOW_KINDS)) for made in _nested(document))
-        return (*self.tree.documents, *nested)
+        """The documents, and those nested in them."""
+        return (*self.tree.documents, *self.nested)
 
     @cached_property
     def of_tenants(self) -> tuple[Document, ...]:
@@ -55,6 +59,13 @@ class Inventory:
     def tenant_pods(self) -> tuple[Pod, ...]:
         """Pods in tenants' own namespaces."""
         return tuple(pod for pod in self.pods if pod.document.namespace in self.namespaces)
+
+    @cached_property
+    def containers(self) -> tuple[Container, ...]:
+        """Of every pod, and of TrainJobs, whose runtime holds the pod."""
+        jobs = (job for job in self.objects if job.kind == "TrainJob")
+        trainers = (Container(job, "trainer", spec_of(job).get("trainer") or {}) for job in jobs)
+        return (*(each for pod in self.pods for each in containers_of(pod)), *trainers)
 
     @cached_property
     def namespaces(self) -> dict[str, str]:

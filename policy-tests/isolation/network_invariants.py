@@ -70,7 +70,7 @@ def names(cluster: Cluster) -> Result:
             asked += total - spelled.count[pods.role.tenant or ""]
             broken += _open_names(cluster, pods, cluster.side(pods, EGRESS).name_filter(server.identity, port), spelled)
     claim = "no name of another tenant's bucket or services is answered"
-    return Result("names", claim, asked, tuple(dict.fromkeys(broken)))
+    return Result("names", claim, asked, tuple(dict.fromkeys(broken)), row="H13")
 
 
 def metadata(cluster: Cluster) -> Result:
@@ -90,7 +90,7 @@ def metadata(cluster: Cluster) -> Result:
                 by = origins(side.verdict(target, ports[0]).by)
                 broken.append(CounterExample(str(pods), f"reaches {target.name} on {_shown(ports)}", by))
     claim = "no allowed name leads to machine credentials or private addresses"
-    return Result("metadata", claim, asked, tuple(broken))
+    return Result("metadata", claim, asked, tuple(broken), row="H14")
 
 
 def _oriented(pods: Party, other: Party, direction: str) -> tuple[Party, Party]:

@@ -70,18 +70,40 @@ class Pod:
     def containers(self) -> list[Body]:
         return [each for name in _LISTS for each in self.spec.get(name) or () if isinstance(each, dict)]
 
-    @property
-    def environment(self) -> Iterator[tuple[str, Body]]:
-        """Name and entry of each variable, over all containers."""
-        for container in self.containers:
-            for entry in container.get("env") or ():
-                yield str(entry.get("name")), entry
-
     def amounts(self, side: str) -> Iterator[tuple[str, str]]:
         """Resource and amount of each container's `requests` or `limits`."""
         for container in self.containers:
             for name, amount in ((container.get("resources") or {}).get(side) or {}).items():
                 yield str(name), str(amount)
+
+
+@dataclass(frozen=True, eq=False)
+class Container:
+    """A container of a pod, or what a TrainJob puts into one of its runtime's."""
+
+    document: Document
+    where: str
+    body: Body
+
+    def __str__(self) -> str:
+        return f"{self.document.kind} {self.document.name} {self.where}".rstrip()
+
+    @property
+    def environment(self) -> Iterator[tuple[str, str | None]]:
+        """Name and literal value of each variable; None where the value comes from elsewhere."""
+        for entry in self.body.get("env") or ():
+            value = entry.get("value")
+            yield str(entry.get("name")), value if isinstance(value, str) else None
+
+    @property
+    def words(self) -> list[str]:
+        """The command and its arguments."""
+        return [str(word) for key in ("command", "args") for word in self.body.get(key) or ()]
+
+
+def containers_of(pod: Pod) -> Iterator[Container]:
+    for body in pod.containers:
+        yield Container(pod.document, f"{pod.where} {body.get('name', '')}".strip(), body)
 
 
 def pods_of(document: Document) -> Iterator[Pod]:

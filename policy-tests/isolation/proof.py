@@ -1,5 +1,6 @@
 """`prove`: every invariant over one rendered tree."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,13 +8,16 @@ from isolation import network_invariants as network
 from isolation import policy_shapes as shape
 from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
+from isolation.inventory import Inventory
 from isolation.liveness import alive
 from isolation.open_flows import open_flows
 from isolation.refusals import Refused
 from isolation.results import Result
 from isolation.settings import settings
 from isolation.tree import Tree, read_tree
+from isolation.tree_invariants import GROUPS
 
+NETWORK = "network"  # group of the invariants below
 # Shapes first: `trusted` is what makes the list of classes, over which the others quantify, complete.
 INVARIANTS = (
     shape.trusted,
@@ -32,19 +36,24 @@ INVARIANTS = (
     network.closed,
     alive,
 )
+_BY_VERDICTS = frozenset({"apart", "names", "metadata", "closed", "alive"})
 
 
 @dataclass(frozen=True)
 class Proof:
     """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts;
-    allowed: what is open for tenants' pods, one line each, to compare two trees by."""
+    allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject."""
 
     tenants: tuple[str, ...]
     classes: int
     pairs: int
     flows: int
     allowed: tuple[str, ...]
-    results: tuple[Result, ...]
+    groups: Mapping[str, tuple[Result, ...]]
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        return tuple(result for group in self.groups.values() for result in group)
 
     @property
     def holds(self) -> bool:
@@ -66,8 +75,9 @@ def prove_tree(tree: Tree) -> Proof:
     tenants = cluster.classes.tenants
     if not tenants:
         raise Refused(where="tree", at="tenants", why="holds no tenant, so there is nothing to prove; render one")
-    results = tuple(invariant(cluster) for invariant in INVARIANTS)
-    flows = sum(result.asked for result in results if result.name in {"apart", "names", "metadata", "closed", "alive"})
-    return Proof(
-        tenants, len(cluster.classes.all), len(tenants) * (len(tenants) - 1), flows, open_flows(cluster), results
-    )
+    inventory = Inventory(tree, cluster.profile, tenants)
+    groups = {NETWORK: tuple(ask(cluster) for ask in INVARIANTS)}
+    groups |= {name: tuple(ask(inventory) for ask in group) for name, group in GROUPS.items()}
+    flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
+    pairs = len(tenants) * (len(tenants) - 1)
+    return Proof(tenants, len(cluster.classes.all), pairs, flows, open_flows(cluster), groups)
