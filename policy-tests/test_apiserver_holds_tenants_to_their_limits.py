@@ -123,6 +123,7 @@ def test_the_same_objects_are_accepted_where_no_quota_is_used_up(api: Api) -> No
     assert all(answer.accepted for answer in answers), [str(answer) for answer in answers]
 
 
+@pytest.mark.requirement("A18")
 def test_no_tenant_namespace_takes_an_unsafe_pod(api: Api, sample: RenderedTree) -> None:
     accepted = [
         f"{fault} in {namespace}"

@@ -1,0 +1,42 @@
+"""The components that tests run, and whose CRDs they read, are of the releases that the manifests are written for."""
+
+import pytest
+from controlplane.binaries import TOOLS, cached, required_version
+from controlplane.crds import SOURCES, Source
+
+from generators import versions
+
+RELEASES = {
+    "github.com/argoproj/argo-cd/v3": versions.ARGO_CD_RELEASE,
+    "github.com/argoproj/argo-rollouts": versions.ARGO_ROLLOUTS_RELEASE,
+    "github.com/argoproj/argo-workflows/v4": versions.ARGO_WORKFLOWS_RELEASE,
+    "github.com/cilium/cilium": versions.CILIUM_RELEASE,
+    "github.com/external-secrets/external-secrets": versions.EXTERNAL_SECRETS_RELEASE,
+    "github.com/kedacore/keda/v2": versions.KEDA_RELEASE,
+    "github.com/kubeflow/trainer/v2": versions.TRAINER_RELEASE,
+    "github.com/prometheus-operator/prometheus-operator": versions.PROMETHEUS_OPERATOR_RELEASE,
+    "github.com/ray-project/kuberay/ray-operator": versions.KUBERAY_RELEASE,
+    "istio.io/api": versions.ISTIO_API_RELEASE,
+    "sigs.k8s.io/gateway-api": versions.GATEWAY_API_RELEASE,
+    "sigs.k8s.io/jobset": versions.JOBSET_RELEASE,
+    "sigs.k8s.io/kueue": versions.KUEUE_RELEASE,
+}
+
+
+def test_every_source_of_crds_is_of_a_pinned_release() -> None:
+    assert {source.module for source in SOURCES} == RELEASES.keys()
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.module)
+def test_the_crds_are_those_of_the_pinned_release(source: Source) -> None:
+    assert required_version(source.tools, source.module) == f"v{RELEASES[source.module]}"
+
+
+def test_the_api_server_is_of_the_pinned_release() -> None:
+    assert required_version("kube", "k8s.io/kubernetes") == f"v{versions.KUBERNETES_RELEASE}"
+    assert versions.KUBERNETES_RELEASE.startswith(f"{versions.KUBERNETES}.")
+    assert f"v{versions.KUBERNETES}" == versions.POD_SECURITY
+
+
+def test_a_binary_of_another_version_has_another_name() -> None:
+    assert len({cached(name) for name in TOOLS}) == len(TOOLS)
