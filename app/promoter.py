@@ -112,6 +112,7 @@ class Promoter:
             dataset_fingerprint=manifest["datasetFingerprint"],
             metrics=metrics_of(report),
             job=job.id,
+            rank=training.hyperparameters.rank,
             trained_at=(job.finished_at or job.created_at).astimezone(UTC).replace(microsecond=0),
         )
         return report, version
@@ -125,7 +126,7 @@ def with_versions(text: str, versions: Sequence[ModelVersion]) -> str:
     head = re.sub(r"(?ms)^versions:.*?(?=^[^\s-]|\Z)", "", text).rstrip("\n")
     lines = [head, "versions:" if versions else "versions: []"]
     for version in versions:
-        fields = version.model_dump(mode="json", by_alias=True)
+        fields = version.model_dump(mode="json", by_alias=True, exclude_none=True)
         for index, (key, value) in enumerate(fields.items()):
             shown = value if isinstance(value, datetime) else json.dumps(value)
             lines.append(f"{'- ' if index == 0 else '  '}{key}: {shown}")

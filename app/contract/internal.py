@@ -11,6 +11,11 @@ STATUS_PORT = 8081  # of the watcher; trainers reach nothing else of ours
 METRICS_PORT = 9464
 MODEL_PORT = 8000
 
+# The router writes it on each request, over whatever the caller sent; the gateway sends the request to that arm.
+ARM_HEADER = "X-Tenon-Arm"
+ARM_B = "b"  # of an A/B test
+ARM_CANARY = "canary"  # the version that is rolled out, whatever its weight
+
 # Workflow parameters; values are a job id, a number and base64url, never tenant text.
 JOB_PARAMETER = "job"
 ATTEMPT_PARAMETER = "attempt"

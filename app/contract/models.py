@@ -120,6 +120,7 @@ class ModelVersion(Wire):
     dataset_fingerprint: Sha256 = Field(description="sha256 over data, template, tokenizer and parameters")
     metrics: dict[str, float] = Field(description="held-out loss before and after, rows, tokens per second")
     job: str = Field(description="id of the job that made it")
+    rank: int | None = Field(None, ge=1, le=256, description="of its LoRA matrices, where not the recipe's")
     trained_at: datetime = Field(description="end of the training, UTC")
 
 

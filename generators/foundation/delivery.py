@@ -3,6 +3,7 @@
 from typing import Any
 
 from generators import naming, versions
+from generators.foundation import delivered
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
@@ -44,7 +45,10 @@ class TenantDelivery(Construct):
 
 
 def tenant_project(tenant: str, platform: Platform) -> dict[str, Any]:
-    """Exact destinations, no cluster kind, no isolation kind, applied as the tenant's own deployer."""
+    """Exact destinations, no cluster kind, the delivered kinds alone, applied as the tenant's own deployer.
+
+    What controllers make of those (ReplicaSets, AnalysisRuns) is not on the list, so Argo CD's page does not show it.
+    """
     namespaces = (naming.training_namespace(tenant), naming.serving_namespace(tenant))
     spec = {
         "description": f"Workloads of tenant {tenant}",
@@ -52,6 +56,9 @@ def tenant_project(tenant: str, platform: Platform) -> dict[str, Any]:
         "sourceNamespaces": [],
         "destinations": [{"server": SERVER, "namespace": namespace} for namespace in namespaces],
         "clusterResourceWhitelist": [],
+        "namespaceResourceWhitelist": [
+            {"group": each.group, "kind": each.kind} for each in (*delivered.TRAINING, *delivered.serving(platform))
+        ],
         "namespaceResourceBlacklist": [{"group": group, "kind": kind} for group, kind in ISOLATION_KINDS],
         # chosen by the Application's destination, so one account applies both namespaces (argo-cd controller/sync.go)
         "destinationServiceAccounts": [
@@ -73,20 +80,30 @@ def foundation(tenant: str, platform: Platform) -> dict[str, Any]:
 
 
 def workloads(tenant: str, platform: Platform) -> dict[str, Any]:
-    """Templates and Rollouts. The weights of a canary are the Rollouts controller's and no drift."""
+    """Templates and Rollouts. What the Rollouts controller writes is no drift."""
     path = f"{naming.tenant_folder(platform.cluster, tenant)}/workloads"
     spec = application_spec(tenant, path=path, platform=platform)
     spec["destination"]["namespace"] = naming.serving_namespace(tenant)
     spec["syncPolicy"]["syncOptions"] += ["PruneLast=true", "RespectIgnoreDifferences=true"]
-    spec["ignoreDifferences"] = [
+    spec["ignoreDifferences"] = written_by_rollouts()
+    return application(f"{tenant}-workloads", spec, labels=naming.labels(tenant))
+
+
+def written_by_rollouts() -> list[dict[str, Any]]:
+    """Fields of a canary that the Rollouts controller owns in the cluster, always, not only while one goes on.
+
+    A Service's selector is one value to the API server, so applying it would take the version off again. A weight is
+    one of a list that is one value too: while it is ignored, no change of the list is applied (serving/gateway.py).
+    """
+    return [
+        {"group": "", "kind": "Service", "jsonPointers": ["/spec/selector/rollouts-pod-template-hash"]},
         {
             "group": "gateway.networking.k8s.io",
             "kind": "HTTPRoute",
             "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
             "jsonPointers": ["/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary"],
-        }
+        },
     ]
-    return application(f"{tenant}-workloads", spec, labels=naming.labels(tenant))
 
 
 def application_spec(project_name: str, *, path: str, platform: Platform) -> dict[str, Any]:

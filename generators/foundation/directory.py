@@ -90,10 +90,15 @@ def document(name: str, entry: Wire, labels: dict[str, str]) -> dict[str, Any]:
 
 def _model(record: ModelRecord) -> DirectoryModel:
     stable, canary = record.at(Stage.STABLE), record.at(Stage.CANARY)
+    by_router = record.serving.canary if record.serving.canary.level == "adapter" and stable and canary else None
+    ab = record.serving.ab
     return DirectoryModel(
         base=record.base,
         recipe=record.recipe,
         gate=record.gate,
         stable=stable.version if stable else None,
         canary=canary.version if canary else None,
+        adapter_share=by_router.adapter_share if by_router else None,
+        ab=ab.version if ab else None,
+        ab_share=ab.share if ab else None,
     )

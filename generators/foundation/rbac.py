@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from generators import naming, versions
+from generators.foundation import delivered
 from generators.foundation.network import trainer_accounts
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
@@ -25,12 +26,12 @@ _RUNNERS = {
 class TenantAccounts(Construct):
     """Service accounts, Roles and RoleBindings of both namespaces, and the executor's token Secret."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:  # noqa: ARG002
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         train, serve = naming.training_namespace(tenant.id), naming.serving_namespace(tenant.id)
         for namespace, accounts, grants in (
             (train, training_accounts(tenant), training_grants(tenant)),
-            (serve, SERVING_ACCOUNTS, serving_grants(tenant)),
+            (serve, SERVING_ACCOUNTS, serving_grants(tenant, platform)),
         ):
             place = Place("foundation", namespace, tenant.key(""), Wave.ACCESS)
             for account in accounts:
@@ -87,7 +88,7 @@ def training_grants(tenant: Tenant) -> list[Grant]:
         ),
         Grant(
             naming.DEPLOYER,
-            [_rule("argoproj.io", ["cronworkflows", "workflowtemplates"], _WRITE), _rule("", ["configmaps"], _WRITE)],
+            _writes(delivered.TRAINING),
             [account(naming.DEPLOYER, naming.serving_namespace(tenant.id))],
         ),
         Grant(
@@ -105,17 +106,13 @@ def training_grants(tenant: Tenant) -> list[Grant]:
     ]
 
 
-def serving_grants(tenant: Tenant) -> list[Grant]:
+def serving_grants(tenant: Tenant, platform: Platform) -> list[Grant]:
     """Who may do what in `<tenant>-serve`. Owners promote: they patch a Rollout's status, never its spec (D26)."""
     serve = naming.serving_namespace(tenant.id)
     return [
         Grant(
             naming.DEPLOYER,
-            [
-                _rule("", ["configmaps", "services"], _WRITE),
-                _rule("argoproj.io", ["analysistemplates", "rollouts"], _WRITE),
-                _rule("gateway.networking.k8s.io", ["httproutes"], _WRITE),
-            ],
+            _writes(delivered.serving(platform)),
             [account(naming.DEPLOYER, serve)],
         ),
         Grant(
@@ -180,6 +177,10 @@ def role_binding(grant: Grant, *, tenant: str) -> dict[str, Any]:
 
 def account(name: str, namespace: str) -> Subject:
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def _writes(kinds: tuple[delivered.Kind, ...]) -> list[Rule]:
+    return [_rule(group, resources, _WRITE) for group, resources in delivered.by_group(kinds).items()]
 
 
 def _owners(tenant: str) -> Subject:

@@ -1,16 +1,44 @@
-"""A served model: the Rollout with its canary steps, and how many GPUs it holds at its peak."""
+"""The Rollout of a model, and how many GPUs its servers hold at their peak."""
 
 from itertools import pairwise
 from typing import Any
 
 from app.contract.models import CanaryStrategy, Serving
 from generators import naming, versions
-from generators.serving import analysis, services, traffic
+from generators.serving import analysis, traffic
 from generators.serving.runtimes import runtime
-from generators.serving.server import START_SECONDS, Served, pod, selector
+from generators.serving.server import START_SECONDS, Served, selector
+from generators.serving.services import canary_service, stable_service
 
 SETTLE = "10m"  # at each weight that no person ends
 ALL = 100
+SWITCH_SECONDS = 60  # the old servers stay this long after a switch, so that no gateway sends to one that is gone
+ABORT_SECONDS = 600  # an aborted blue-green version stays this long for a look at its logs
+
+
+def rollout(served: Served) -> dict[str, Any]:
+    """The Rollout. Another version in the record changes its pod template, and that starts the roll-out.
+
+    No rollbackWindow: it takes all weights at once, and its twice as many pods would wait for ever in a quota that
+    holds the peak of the weights (Argo Rollouts 1.10, rollout/canary.go). A reverted commit goes through the weights.
+    """
+    serving = served.record.serving
+    replicas = {} if serving.autoscale and not served.part else {"replicas": _replicas(served)}
+    return {
+        "apiVersion": versions.ARGO,
+        "kind": "Rollout",
+        "metadata": {"name": served.name, "labels": naming.labels(served.tenant.id)},
+        "spec": {
+            **replicas,
+            "revisionHistoryLimit": 2,
+            "minReadySeconds": 10,
+            "progressDeadlineSeconds": 2 * START_SECONDS,  # image and weights are large
+            "progressDeadlineAbort": True,
+            "selector": {"matchLabels": selector(served.name)},
+            "template": runtime(served).template(served),
+            "strategy": _strategy(served),
+        },
+    }
 
 
 def rollout_steps(strategy: CanaryStrategy) -> list[dict[str, Any]]:
@@ -27,16 +55,67 @@ def rollout_steps(strategy: CanaryStrategy) -> list[dict[str, Any]]:
     return [*steps, {"setWeight": last}]
 
 
-def peak_pods(serving: Serving) -> int:
-    """Most pods at one time while a version is rolled out without an abort.
+def canary(served: Served) -> dict[str, Any]:
+    """Weights on the route, pods in proportion to them.
 
-    Source: Argo Rollouts 1.9, utils/replicaset/canary.go, with dynamicStableScale: the canary grows to a weight before
-    the stable version shrinks from the one before. An aborted canary shrinks as fast as the stable version grows.
+    No scaleDownDelaySeconds, which Rollouts refuses beside dynamicStableScale, and no abortScaleDownDelaySeconds, which
+    keeps an aborted canary's pods while the stable version grows back: more than the peak. Without it the canary
+    shrinks as its traffic goes back. maxSurge and maxUnavailable count no pods where traffic is routed.
     """
-    if serving.strategy == "blueGreen":
-        return 2 * serving.replicas
-    weights = (0, *serving.canary.weights)
-    return max(_share(weight, serving) + _share(ALL - before, serving) for before, weight in pairwise(weights))
+    return {
+        "canary": {
+            "stableService": stable_service(served.model),
+            "canaryService": canary_service(served.model),
+            "dynamicStableScale": True,
+            "trafficRouting": traffic.router(served).routing(served),
+            # from the first weight on
+            "analysis": {**analysis.reference(analysis.comparison(served.model)), "startingStep": 1},
+            "steps": rollout_steps(served.record.serving.canary),
+        }
+    }
+
+
+def blue_green(served: Served) -> dict[str, Any]:
+    """The new version stands whole beside the old one until it is promoted, and until it has proved itself."""
+    return {
+        "blueGreen": {
+            "activeService": stable_service(served.model),
+            "previewService": canary_service(served.model),
+            "autoPromotionEnabled": served.record.serving.canary.approval == "auto",
+            "prePromotionAnalysis": analysis.reference(analysis.preview(served.model)),
+            "postPromotionAnalysis": analysis.reference(analysis.active(served.model)),
+            "scaleDownDelaySeconds": SWITCH_SECONDS,
+            "scaleDownDelayRevisionLimit": 1,
+            "abortScaleDownDelaySeconds": ABORT_SECONDS,
+        }
+    }
+
+
+def in_place(served: Served) -> dict[str, Any]:
+    """One server after the other is replaced, and no GPU is needed beside those that serve.
+
+    With one replica nothing answers while its successor loads. Both versions are in every new server; the router, not
+    this Rollout, raises the share of the canary.
+    """
+    services = {"stableService": stable_service(served.model), "canaryService": canary_service(served.model)}
+    return {"canary": {**services, "maxSurge": 0, "maxUnavailable": 1}}
+
+
+def one_by_one() -> dict[str, Any]:
+    """A new server stands before an old one goes: arm b, whose version changes by pull request alone."""
+    return {"canary": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def peak_pods(serving: Serving) -> int:
+    """Most pods at one time while a version is rolled out, aborted or not, with arm b and experiment beside it.
+
+    Source: Argo Rollouts 1.10, utils/replicaset/canary.go, with dynamicStableScale: the canary grows to a weight before
+    the stable version shrinks from the one before. An abort goes the same way back. `promoteFull` would need twice the
+    replicas; the promote right does not give it.
+    """
+    beside = serving.ab.replicas + 1 if serving.ab else 0  # one more while arm b is replaced
+    beside += 2 * serving.experiment.replicas if serving.experiment else 0
+    return _peak_of_versions(serving) + beside
 
 
 def peak_gpus(serving: Serving) -> int:
@@ -44,58 +123,29 @@ def peak_gpus(serving: Serving) -> int:
     return peak_pods(serving) * serving.gpus_per_replica
 
 
-def rollout(served: Served) -> dict[str, Any]:
-    """The Rollout. Another version in the record changes its pod template, and that starts the canary."""
-    serving = served.record.serving
-    return {
-        "apiVersion": versions.ARGO,
-        "kind": "Rollout",
-        "metadata": {"name": served.model, "labels": naming.labels(served.tenant.id)},
-        "spec": {
-            "replicas": serving.replicas,
-            "revisionHistoryLimit": 2,
-            "minReadySeconds": 10,
-            "progressDeadlineSeconds": 2 * START_SECONDS,  # image and weights are large
-            "progressDeadlineAbort": True,
-            "rollbackWindow": {"revisions": 2},  # a reverted commit does not go through the steps again
-            "selector": {"matchLabels": selector(served.model)},
-            "template": pod(served, runtime(served).container(served)),
-            "strategy": blue_green(served) if serving.strategy == "blueGreen" else canary(served),
-        },
-    }
-
-
-def canary(served: Served) -> dict[str, Any]:
-    """Weights on the route, pods in proportion to them."""
-    model, strategy = served.model, served.record.serving.canary
-    return {
-        "canary": {
-            "stableService": services.stable_service(model),
-            "canaryService": services.canary_service(model),
-            "dynamicStableScale": True,
-            "trafficRouting": traffic.router(served).routing(served),
-            "analysis": {
-                "templates": [{"templateName": model}],
-                "startingStep": 1,  # with the first weight set
-                "args": analysis.arguments(),
-            },
-            "steps": rollout_steps(strategy),
-        }
-    }
-
-
-def blue_green(served: Served) -> dict[str, Any]:
-    """The new version stands whole beside the old one until it is promoted."""
-    return {
-        "blueGreen": {
-            "activeService": services.stable_service(served.model),
-            "previewService": services.canary_service(served.model),
-            "autoPromotionEnabled": served.record.serving.canary.approval == "auto",
-            "scaleDownDelaySeconds": 30,
-        }
-    }
+def _peak_of_versions(serving: Serving) -> int:
+    if serving.strategy == "blueGreen":
+        return 2 * serving.most_replicas
+    if serving.canary.level == "adapter":
+        return serving.most_replicas
+    weights = (0, *serving.canary.weights)
+    return max(_share(weight, serving) + _share(ALL - before, serving) for before, weight in pairwise(weights))
 
 
 def _share(weight: int, serving: Serving) -> int:
     """Pods that carry a weight, rounded up."""
-    return -(-weight * serving.replicas // ALL)
+    return -(-weight * serving.most_replicas // ALL)
+
+
+def _replicas(served: Served) -> int:
+    ab = served.record.serving.ab
+    return ab.replicas if served.part == "b" and ab else served.record.serving.replicas
+
+
+def _strategy(served: Served) -> dict[str, Any]:
+    serving = served.record.serving
+    if served.part == "b":
+        return one_by_one()
+    if serving.strategy == "blueGreen":
+        return blue_green(served)
+    return in_place(served) if serving.canary.level == "adapter" else canary(served)

@@ -1,11 +1,12 @@
 """The pod of a model server: weights fetched and verified first, then the runtime's container beside them.
 
-A pod serves one version under two names: the version's own, which never means another adapter, and the model's, which
-is what users ask for. Which version a user gets is the split between pods (DESIGN D25: no runtime loading).
+A pod serves a version under two names: the version's own, which never means another adapter, and the model's, which
+is what users ask for. Which version a user gets is the split between pods (DESIGN D25: no runtime loading); with a
+canary of level `adapter` one pod holds two versions and the router asks for one of them by its own name.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from app.contract.internal import MODEL_PORT
 from app.contract.models import ModelRecord, ModelVersion, Stage
@@ -21,11 +22,11 @@ Objects = list[tuple[Body, Wave, str]]  # object, sync wave, key of the model re
 
 WEIGHTS = "/models"
 BASE_FOLDER = f"{WEIGHTS}/base"
-VERSION_FOLDER = f"{WEIGHTS}/version"
-ADAPTER_FOLDER = f"{VERSION_FOLDER}/{bucket.ADAPTER}"
 GRACE_SECONDS = 120  # for requests that are being answered
+FAREWELL_SECONDS = 15  # a pod that ends still answers until no gateway sends to it
 START_SECONDS = 1200  # for weights to load
 WITHOUT_GPU = ("2", "8Gi")
+BASE_ALONE = "base"  # stands for a version where none is served
 
 _WEIGHTS, _WEIGHTS_MOUNT = restricted.scratch("weights", WEIGHTS, size="200Gi")
 _TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="20Gi")  # noqa: S108 - inside the container
@@ -34,25 +35,51 @@ _SHARED, _SHARED_MOUNT = restricted.scratch("shm", "/dev/shm", size="8Gi", in_me
 
 @dataclass(frozen=True)
 class Served:
-    """What one Rollout serves. `version` None: the base model alone, until a first version is promoted."""
+    """What one set of servers serves.
+
+    part: None for the model's own Rollout; `b`: arm b of its A/B test; `base` and `tuned`: the two of its experiment.
+    """
 
     tenant: Tenant
     platform: Platform
     model: str
+    part: Literal["b", "base", "tuned"] | None = None
 
     @property
     def record(self) -> ModelRecord:
         return self.tenant.models[self.model]
 
     @property
+    def name(self) -> str:
+        """Name of the set, and what its pods are found by."""
+        return f"{self.model}-{self.part}" if self.part else self.model
+
+    @property
     def version(self) -> ModelVersion | None:
-        """The version of a new pod. When the canary becomes stable in the record this stays, and so does the pod."""
+        """The version of a new pod; None: the base model alone, until a first version is promoted.
+
+        When the canary becomes stable in the record this stays, and so does the pod.
+        """
+        if self.part == "base":
+            return None
+        if self.part == "b" and (ab := self.record.serving.ab):
+            return next(each for each in self.record.versions if each.version == ab.version)
         return self.record.at(Stage.CANARY) or self.record.at(Stage.STABLE)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names under which the adapter is served: the version's, and the model's."""
-        return (self.version.version, self.model) if self.version else ()
+    def adapters(self) -> dict[str, ModelVersion]:
+        """Names under which adapters are served: each version's own, and the model's."""
+        if (version := self.version) is None:
+            return {}
+        if self.part or self.record.serving.canary.level == "server":
+            return {version.version: version, self.model: version}
+        stable = self.record.at(Stage.STABLE) or version
+        return {stable.version: stable, version.version: version, self.model: stable}
+
+    @property
+    def loaded(self) -> tuple[ModelVersion, ...]:
+        """The versions of those names, each once."""
+        return tuple({each.version: each for each in self.adapters.values()}.values())
 
     @property
     def gpus(self) -> int:
@@ -73,20 +100,23 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
         "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": START_SECONDS // 10},
         "readinessProbe": {**probe, "periodSeconds": 5},
         "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
+        "lifecycle": {"preStop": {"sleep": {"seconds": FAREWELL_SECONDS}}},
     }
     spec = {
         "serviceAccountName": naming.MODEL,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "priorityClassName": naming.SERVING_PRIORITY,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
         "initContainers": fetching(served),
         "containers": [container],
         "volumes": [_WEIGHTS, _TEMPORARY, _SHARED],
+        "topologySpreadConstraints": [_spread(served)],
         **(_on_gpu_nodes(flavor.node_labels) if served.gpus else {}),
     }
-    return {"metadata": {"labels": {**naming.labels(served.tenant.id), **selector(served.model)}}, "spec": spec}
+    return {"metadata": {"labels": pod_labels(served)}, "spec": spec}
 
 
 def share_of(flavor: GpuFlavor, gpus: int) -> dict[str, Any]:
@@ -98,9 +128,16 @@ def share_of(flavor: GpuFlavor, gpus: int) -> dict[str, Any]:
     )
 
 
-def selector(model: str) -> dict[str, str]:
-    """Label by which Rollout and Services find the pods. No policy trusts it."""
-    return {"app.kubernetes.io/name": model}
+def selector(name: str) -> dict[str, str]:
+    """Label by which a Rollout and its Services find the pods. No policy trusts it."""
+    return {"app.kubernetes.io/name": name}
+
+
+def pod_labels(served: Served) -> dict[str, str]:
+    """What pods are found by, and what their metrics are told apart by."""
+    version = served.version.version if served.version else BASE_ALONE
+    marks = {naming.MODEL_LABEL: served.model, naming.VERSION_LABEL: version}
+    return {**naming.labels(served.tenant.id), **selector(served.name), **marks}
 
 
 def access_key_secret(served: Served) -> dict[str, Any]:
@@ -115,17 +152,26 @@ def access_key(model: str, variable: str) -> dict[str, Any]:
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": _key_name(model), "key": "accessKey"}}}
 
 
+def adapter_folder(version: ModelVersion) -> str:
+    """Where the adapter of a loaded version lies."""
+    return f"{_folder(version)}/{bucket.ADAPTER}"
+
+
 def fetching(served: Served) -> list[dict[str, Any]]:
-    """Base model and adapter, each checked against the digest that Git states."""
+    """Base model and adapters, each checked against the digest that Git states."""
     prefix = served.platform.storage.bucket_prefix
     digest = served.platform.catalogue[served.record.base].digest
     base = f"s3://{naming.models_bucket(prefix)}/{digest}"
     made = [_fetch(served, "base", [base, BASE_FOLDER, "--manifest", digest], host=hosts.base_models(served.platform))]
-    if version := served.version:
+    for version in served.loaded:
         url = f"s3://{naming.bucket(prefix, served.tenant.id)}/{bucket.version(served.model, version.version)}"
-        words = [url, VERSION_FOLDER, "--adapter", version.adapter_digest]
-        made.append(_fetch(served, "version", words, host=hosts.own_bucket(served.tenant, served.platform)))
+        words = [url, _folder(version), "--adapter", version.adapter_digest]
+        made.append(_fetch(served, version.version, words, host=hosts.own_bucket(served.tenant, served.platform)))
     return made
+
+
+def _folder(version: ModelVersion) -> str:
+    return f"{WEIGHTS}/versions/{version.version}"
 
 
 def _key_name(model: str) -> str:
@@ -145,6 +191,16 @@ def _fetch(served: Served, what: str, words: list[str], *, host: str) -> dict[st
         "resources": restricted.resources("1", "2Gi"),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [_WEIGHTS_MOUNT, _TEMPORARY_MOUNT],
+    }
+
+
+def _spread(served: Served) -> dict[str, Any]:
+    """Preferred, never required: a canary on the last node is better than none."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector(served.name)},
     }
 
 

@@ -9,14 +9,19 @@ from generators.serving.server import Served, selector
 PORT = 80
 
 
-def stable_service(name: str) -> str:
+def stable_service(model: str) -> str:
     """Service of the version that users get; the active one of a blue-green roll-out."""
-    return f"{name}-stable"
+    return f"{model}-stable"
 
 
-def canary_service(name: str) -> str:
-    """Service of the new version; the preview of a blue-green roll-out."""
-    return f"{name}-canary"
+def canary_service(model: str) -> str:
+    """Service of the new version, of the stable one while there is no other; the preview of a blue-green roll-out."""
+    return f"{model}-canary"
+
+
+def arm_service(served: Served) -> str:
+    """Service of a part that no Rollouts controller points anywhere else."""
+    return served.name
 
 
 def service(served: Served, name: str) -> dict[str, Any]:
@@ -26,5 +31,5 @@ def service(served: Served, name: str) -> dict[str, Any]:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "labels": naming.labels(served.tenant.id)},
-        "spec": {"type": "ClusterIP", "selector": selector(served.model), "ports": ports},
+        "spec": {"type": "ClusterIP", "selector": selector(served.name), "ports": ports},
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 from app.contract.internal import MODEL_PORT
 from generators.serving.metrics import RuntimeMetrics
-from generators.serving.server import ADAPTER_FOLDER, BASE_FOLDER, Served, access_key
+from generators.serving.server import BASE_FOLDER, Served, access_key, adapter_folder
 
 METRICS = RuntimeMetrics(
     first_token="tenon_time_to_first_token_seconds_bucket",  # noqa: S106 - a metric, no secret
@@ -19,9 +19,9 @@ METRICS = RuntimeMetrics(
 def container(served: Served) -> dict[str, Any]:
     """`python -m app modelserver`, with the same names as vLLM gives."""
     words = ["python", "-m", "app", "modelserver", "--base", BASE_FOLDER, "--port", str(MODEL_PORT)]
-    words += ["--name", served.record.base if served.version else served.model]
-    for name in served.names:
-        words += ["--adapter", f"{name}={ADAPTER_FOLDER}"]
+    words += ["--name", served.record.base if served.adapters else served.model]
+    for name, version in served.adapters.items():
+        words += ["--adapter", f"{name}={adapter_folder(version)}"]
     offline = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
     return {
         "name": "server",
