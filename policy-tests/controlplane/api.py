@@ -133,12 +133,13 @@ class Api:
             return list(pool.map(lambda each: self.apply(each, dry_run=True), documents))
 
     def establish(self, documents: Sequence[Document]) -> list[Answer]:
-        """Really make the namespaces and accounts among the documents, and an account `default` in each namespace."""
+        """Really make what a pod needs to be admitted: namespaces, priorities, accounts, `default` everywhere."""
+        priorities = [each for each in documents if each.kind == ("scheduling.k8s.io/v1", "PriorityClass")]
         namespaces = [each for each in documents if each.kind == ("v1", "Namespace")]
         accounts = [each for each in documents if each.kind == ("v1", "ServiceAccount")]
         own = {each.namespace for each in accounts if each.name == "default"}
         defaults = [default_account(each.name) for each in namespaces if each.name not in own]
-        return [self.apply(each, dry_run=False) for each in (*namespaces, *accounts, *defaults)]
+        return [self.apply(each, dry_run=False) for each in (*priorities, *namespaces, *accounts, *defaults)]
 
     def _discover(self) -> dict[Kind, Resource]:
         found: dict[Kind, Resource] = {}
