@@ -1,6 +1,7 @@
 """The components that tests run, and whose CRDs they read, are of the releases that the manifests are written for."""
 
 import pytest
+from controlplane import strimzi
 from controlplane.binaries import TOOLS, cached, required_version
 from controlplane.crds import SOURCES, Source
 
@@ -40,3 +41,8 @@ def test_the_api_server_is_of_the_pinned_release() -> None:
 
 def test_a_binary_of_another_version_has_another_name() -> None:
     assert len({cached(name) for name in TOOLS}) == len(TOOLS)
+
+
+def test_strimzis_jars_are_those_of_the_pinned_release() -> None:
+    pinned = (strimzi.FOLDER / "pom.xml").read_text(encoding="utf-8")
+    assert pinned.count(f"<version>{versions.STRIMZI_RELEASE}</version>") == 2

@@ -84,8 +84,15 @@ def cached(name: str) -> Path:
     for part in ((tool.folder / "go.mod").read_bytes(), (tool.folder / "go.sum").read_bytes()):
         digest.update(part)
     digest.update(f"{tool.package} {tool.link_flags}".encode())
+    return cache_folder("bin") / f"{name}-{digest.hexdigest()[:16]}"
+
+
+def cache_folder(part: str) -> Path:
+    """A folder of the user's cache, made if need be; what stands in it is named by what it was made from."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "tenon" / "bin" / f"{name}-{digest.hexdigest()[:16]}"
+    folder = cache / "tenon" / part
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def built(name: str) -> Path:
@@ -94,8 +101,7 @@ def built(name: str) -> Path:
     if file.exists():
         return file
     go = go_command(f"{name} is not built")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file.with_suffix(".lock")):
+    with alone(file.with_suffix(".lock")):
         if not file.exists():
             _build(TOOLS[name], go, file)
     return file
@@ -139,8 +145,8 @@ def _build(tool: Tool, go: str, file: Path) -> None:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """One builder of a program at a time; the lock ends with the process."""
+def alone(lock: Path) -> Iterator[None]:
+    """One maker of a file at a time; the lock ends with the process."""
     with lock.open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""CRDs of exactly the pinned versions, read out of the Go module cache as text. None is committed.
+"""CRDs of exactly the pinned versions as text: out of the Go module cache, Strimzi's from its own. None is committed.
 
 The files are not parsed: one pattern finds a CRD's group and kind, and the text goes to the server as it is.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from controlplane.binaries import TOOLS_FOLDER, MissingToolError, go_command, go_environment
 from controlplane.documents import Kind
+from controlplane.strimzi import GROUP, strimzi_crds
 
 _DOWNLOAD_SECONDS = 600
 
@@ -50,8 +51,11 @@ _SEPARATOR = re.compile(r"^---.*$", re.MULTILINE)
 
 def crd_texts(kinds: Iterable[Kind]) -> dict[Kind, str]:
     """The CRD of each kind that a source has. Raises MissingToolError where the modules cannot be had."""
-    known = known_crds()
-    return {kind: known[kind] for kind in kinds if kind in known}
+    wanted = set(kinds)
+    known = dict(known_crds())
+    if any(api_version.startswith(f"{GROUP}/") for api_version, _ in wanted):
+        known |= {kind: text for text in strimzi_crds() for kind in _kinds(text)}
+    return {kind: known[kind] for kind in wanted if kind in known}
 
 
 @cache
