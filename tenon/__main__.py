@@ -15,6 +15,7 @@ from tenon.output import CommandError, ExitCode, say
 COMMANDS = {
     "render": ("tenon.render", "tenants/ + platform.yaml -> rendered/"),
     "new": ("tenon.new", "write a commented tenant file that passes"),
+    "diff": ("tenon.diff", "what a change does: removals, flows, rights, GPUs and cost, objects"),
     "prove": ("tenon.prove", "prove from rendered/ that no tenant can reach another"),
     "train": ("tenon.train", "run one training job on this machine"),
     "up": ("tenon.up", "the whole job path on this machine"),

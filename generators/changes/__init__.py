@@ -1,0 +1,1 @@
+"""What lies between two rendered trees, for the pull request comment: objects, GPUs and money, rights, removals."""
