@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from generators import naming
+from generators.cluster.admission import PlatformAdmission
 from generators.cluster.argo import PlatformArgo
 from generators.cluster.broker import PlatformBroker
 from generators.cluster.cilium import PlatformNetwork
@@ -169,6 +170,7 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformGateway(scope, "gateway", platform=platform)
     PlatformMonitoring(scope, "monitoring", platform=platform)
     PlatformDashboards(scope, "dashboards", platform=platform)
+    PlatformAdmission(scope, "admission", platform=platform)
     PlatformArgo(scope, "argo", platform=platform)
 
 

@@ -16,6 +16,8 @@ from generators.manifest import Construct, Place, Wave, manifest
 # Cluster-scoped kinds that the platform tree and the tenants' foundations hold; a new one is added here, in review.
 CLUSTER_KINDS = (
     ("", "Namespace"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
+    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
     ("cilium.io", "CiliumClusterwideNetworkPolicy"),
     ("kueue.x-k8s.io", "ClusterQueue"),
     ("kueue.x-k8s.io", "Cohort"),
