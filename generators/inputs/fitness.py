@@ -42,12 +42,16 @@ def misfit(recipe: Recipe, tenant: Tenant, platform: Platform) -> str | None:
     """Why jobs of the recipe cannot run on the tenant's GPUs, or None. A recipe of CPU alone always can."""
     gpus = tenant.training.gpus
     flavor = platform.gpu_flavors.get(gpus.flavor)
+    if recipe.nodes > 1 and tenant.training.runner == "rayjob":
+        return f"has {recipe.nodes} nodes, and runner rayjob starts ranks on one alone (take jobset or trainjob)"
     if flavor is None or not recipe.gpus:
         return None  # an unknown flavor is said at its own line
     if recipe.gpus > tenant.most_gpus:
         taken = f"takes {recipe.gpus} GPUs in step train ({recipe.nodes} x {recipe.gpus_per_node})"
         there = f"{tenant.most_gpus} ({gpus.guaranteed} guaranteed, {gpus.borrow} borrowed)"
         return f"{taken}, and tenants/{tenant.id}.yaml training.gpus has {there}"
+    if flavor.sharing and recipe.gpus_per_node > 1:
+        return f"has {recipe.gpus_per_node} GPUs in a pod, and flavor {gpus.flavor} shares one among several pods"
     if flavor.architecture in WITHOUT_BF16 and recipe.precision == "bf16":
         return f"trains in bf16, which flavor {gpus.flavor} ({flavor.architecture}) has not"
     if flavor.architecture in WITHOUT_BF16 and recipe.attention == "flash":

@@ -50,6 +50,7 @@ def test_the_pipeline_runs_its_steps_in_order() -> None:
     assert [task.get("dependencies") for task in tasks] == [None, ["prepare"], ["train"], ["evaluate"]]
 
 
+@pytest.mark.requirement("D65")
 @pytest.mark.parametrize(("name", "kind"), RUNNERS.items())
 @pytest.mark.parametrize("step", ["train", "evaluate"])
 def test_a_gpu_step_is_an_object_in_kueues_queue(name: str, kind: str, step: str) -> None:
