@@ -45,6 +45,9 @@ RESERVED_IDS = frozenset(
 
 RESERVED_ENDS = ("-dns", "-foundation", "-serve", "-train", "-workloads")  # what names of a tenant's objects end in
 
+# What names of a model's objects end in; `x-b` beside a model `x` would be two things.
+MODEL_ENDS = ("-active", "-b", "-base", "-canary", "-preview", "-tuned")
+
 # Accounts by role (DESIGN D11). `default` is named by no rule and carries no token.
 EXECUTOR, STEP, TRAINER = "executor", "step", "trainer"  # of -train
 MODEL = "model"  # of -serve

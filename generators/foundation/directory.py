@@ -56,7 +56,7 @@ def tenant_entry(tenant: Tenant, platform: Platform, templates: TrainingTemplate
         budget=tenant.budget,
         credentials=tenant.credentials,
         callbacks=tenant.callbacks,
-        models={name: _model(record) for name, record in tenant.models.items()},
+        models={name: model_entry(record) for name, record in tenant.models.items()},
         workflow_templates=templates.finetune_names,
         search_templates=templates.search_names,
         training_namespace=naming.training_namespace(tenant.id),
@@ -88,7 +88,8 @@ def document(name: str, entry: Wire, labels: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _model(record: ModelRecord) -> DirectoryModel:
+def model_entry(record: ModelRecord) -> DirectoryModel:
+    """A record as far as jobs need it, and the router: which versions there are, and who gets which."""
     stable, canary = record.at(Stage.STABLE), record.at(Stage.CANARY)
     by_router = record.serving.canary if record.serving.canary.level == "adapter" and stable and canary else None
     ab = record.serving.ab

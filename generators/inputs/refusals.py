@@ -1,9 +1,10 @@
 """Rules across files. Each refusal stands at the line of the key that breaks it; all are collected."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from app.contract.directory import Credential
 from app.contract.models import ModelRecord
+from generators import naming
 from generators.images import UNKNOWN_DIGEST
 from generators.inputs.fitness import Recipes, refuse_default_misfits, refuse_misfits
 from generators.inputs.outside import refuse_hosts
@@ -31,6 +32,7 @@ def refuse_across(
         refuse_hosts(each.tenant, each.document, platform)
         for name, record in each.tenant.models.items():
             refuse_record(name, record, each.records[name], platform)
+            refuse_taken_name(name, each.tenant.models, each.records[name])
         refuse_misfits(each, platform, recipes)
     refuse_shared_callers(tenants)
     refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
@@ -108,6 +110,13 @@ def refuse_record(name: str, record: ModelRecord, document: Document, platform: 
         if version.version != (wanted := f"{name}-{version.job[:12]}"):
             text = f"{version.version!r} is not the name of job {version.job} in this record; it is {wanted!r}"
             document.refuse(("versions", index, "version"), text)
+
+
+def refuse_taken_name(name: str, models: Collection[str], document: Document) -> None:
+    """No model has the name of another one's objects, such as arm b of its A/B test."""
+    for end in naming.MODEL_ENDS:
+        if name.endswith(end) and (other := name.removesuffix(end)) in models:
+            document.refuse((), f"model {name!r} has the name of an object of model {other!r}; choose another name")
 
 
 def refuse_shared_callers(tenants: Sequence[TenantSource]) -> None:

@@ -1,0 +1,105 @@
+"""What a tenant's own Application may bring is what is rendered for it; what the Rollouts controller writes is left."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generators.foundation import delivered
+from generators.foundation.delivery import ISOLATION_KINDS, tenant_project, workloads, written_by_rollouts
+from generators.foundation.rbac import serving_grants, training_grants
+from generators.inputs.folder import read_inputs
+from generators.rendering import Rendering, render_all
+from generators.tests.samples import platform, sample_platform, sample_tenant
+
+REPOSITORY = Path(__file__).parents[2]
+WRITE = {"get", "list", "watch", "create", "update", "patch", "delete"}
+Found = set[tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def trees(rendering: Rendering, tmp_path_factory: pytest.TempPathFactory) -> list[Rendering]:
+    """The sample tree, and the two that take every other option."""
+    made = [rendering]
+    for name in ("aws", "istio"):
+        root = tmp_path_factory.mktemp(name)
+        shutil.copytree(REPOSITORY / "policy-tests" / "options" / name, root, dirs_exist_ok=True)
+        shutil.copy(REPOSITORY / "images.lock", root)
+        made.append(render_all(read_inputs(root)))
+    return made
+
+
+def kinds(tree: Rendering, plane: str) -> Found:
+    """Group and kind of everything below workloads/<tenant>-<plane>."""
+    bodies = [yaml.safe_load(text) for path, text in tree.files.items() if "/workloads/" in path]
+    return {
+        (body["apiVersion"].rpartition("/")[0], body["kind"])
+        for body in bodies
+        if body["metadata"]["namespace"].endswith(f"-{plane}")
+    }
+
+
+def listed(found: tuple[delivered.Kind, ...]) -> Found:
+    return {(each.group, each.kind) for each in found}
+
+
+def test_a_tenants_application_brings_the_listed_kinds_alone(trees: list[Rendering]) -> None:
+    for tree in trees:
+        router = "istio" if any("networking.istio.io_" in path for path in tree.files) else "gatewayApi"
+        assert kinds(tree, "serve") <= listed(delivered.serving(sample_platform(trafficRouter=router)))
+        assert kinds(tree, "train") <= listed(delivered.TRAINING)
+
+
+def test_no_kind_is_listed_that_no_option_renders(trees: list[Rendering]) -> None:
+    serving = {kind for tree in trees for kind in kinds(tree, "serve")}
+    for router in ("gatewayApi", "istio"):
+        assert listed(delivered.serving(sample_platform(trafficRouter=router))) <= serving
+    assert listed(delivered.TRAINING) <= {kind for tree in trees for kind in kinds(tree, "train")}
+
+
+def test_project_and_deployer_hold_the_same_list() -> None:
+    spec = tenant_project("acme", platform())["spec"]
+    allowed = {(each["group"], each["kind"]) for each in spec["namespaceResourceWhitelist"]}
+    assert allowed == listed(delivered.TRAINING) | listed(delivered.serving(platform()))
+    assert written(serving_grants(sample_tenant(), platform())) == resources(delivered.serving(platform()))
+    assert written(training_grants(sample_tenant())) == resources(delivered.TRAINING)
+
+
+def test_no_listed_kind_is_one_that_isolates() -> None:
+    for router in ("gatewayApi", "istio"):
+        for group, kind in listed(delivered.TRAINING) | listed(
+            delivered.serving(sample_platform(trafficRouter=router))
+        ):
+            assert {(group, kind), (group, "*")}.isdisjoint(ISOLATION_KINDS)
+
+
+def test_owners_promote_by_the_status_of_a_rollout_and_change_nothing_else() -> None:
+    (owners,) = [grant for grant in serving_grants(sample_tenant(), platform()) if grant.name == "owners"]
+    changing = [rule for rule in owners.rules if not set(rule["verbs"]) <= {"get", "list", "watch"}]
+    assert changing == [{"apiGroups": ["argoproj.io"], "resources": ["rollouts/status"], "verbs": ["patch"]}]
+    seen = {resource for rule in owners.rules for resource in rule["resources"]}
+    assert {"rollouts", "analysisruns", "experiments", "replicasets", "pods"} <= seen
+
+
+@pytest.mark.requirement("B41")
+def test_argo_cd_leaves_what_a_canary_writes_and_nothing_more() -> None:
+    spec = workloads("acme", platform())["spec"]
+    ignored = {each["kind"]: each for each in spec["ignoreDifferences"]}
+    assert spec["ignoreDifferences"] == written_by_rollouts()
+    assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
+    assert ignored.keys() == {"Service", "HTTPRoute"}
+    assert ignored["Service"]["jsonPointers"] == ["/spec/selector/rollouts-pod-template-hash"]
+    # not only while a label says that a canary goes on: Argo CD asks each side by itself, and Git's has no label
+    assert ignored["HTTPRoute"]["jqPathExpressions"] == [".spec.rules[].backendRefs[].weight"]
+
+
+def written(grants: list[Any]) -> set[tuple[str, str]]:
+    (deployer,) = [grant for grant in grants if grant.name == "deployer"]
+    assert all(set(rule["verbs"]) == WRITE for rule in deployer.rules)
+    return {(rule["apiGroups"][0], resource) for rule in deployer.rules for resource in rule["resources"]}
+
+
+def resources(found: tuple[delivered.Kind, ...]) -> set[tuple[str, str]]:
+    return {(each.group, each.resource) for each in found}
