@@ -20,6 +20,7 @@ from generators.cluster.deployments import PlatformDeployments
 from generators.cluster.gateway import PlatformGateway
 from generators.cluster.kueue import KueueSettings
 from generators.cluster.monitoring import PlatformMonitoring
+from generators.cluster.objectstore import PlatformObjectStore
 from generators.cluster.priorities import PlatformPriorities
 from generators.cluster.queues import PlatformQueues
 from generators.cluster.services import PlatformServices
@@ -167,6 +168,7 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformWorkflows(scope, "workflows", platform=platform)
     PlatformBroker(scope, "broker", platform=platform)
     PlatformDeployments(scope, "deployments", platform=platform)
+    PlatformObjectStore(scope, "object-store", platform=platform)
     PlatformGateway(scope, "gateway", platform=platform)
     PlatformMonitoring(scope, "monitoring", platform=platform)
     PlatformDashboards(scope, "dashboards", platform=platform)

@@ -143,7 +143,7 @@ def _object_store(platform: Platform) -> list[Body]:
             "filer",
             "filer",
             ingress=[from_pods(peers, *storage.FILER_PORTS)],
-            egress=[to_pods([pods(STORAGE_NAMESPACE, "filer")])],
+            egress=[to_pods([pods(STORAGE_NAMESPACE, "filer")]), resolve(platform, [hosts.FILER])],
         ),
         rule(
             models,
