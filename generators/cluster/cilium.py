@@ -119,7 +119,7 @@ def _prometheus(platform: Platform) -> Body:
         ingress=[from_pods(ASKERS, PROMETHEUS_PORT)],
         egress=[
             to_pods([DATA, pods(SYSTEM_NAMESPACE, *flows.ACCOUNTS)], METRICS_PORT),
-            to_pods([MODELS], MODEL_PORT),
+            to_pods([MODELS], MODEL_PORT, METRICS_PORT),
             *(to_pods([pods(namespace, account)], port) for namespace, account, port in COMPONENTS),
             api_server(platform),
         ],

@@ -75,13 +75,30 @@ def serving_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str
     names = hosts.storage_names(tenant, platform)
     made = [
         policies.default_deny(labels),
-        policy("dns", of=model, labels=labels, egress=[resolve(platform, names)]),
+        policy("dns", of=model, labels=labels, egress=[resolve(platform, names, patterns=ray_heads(tenant))]),
         policy("bucket", of=model, labels=labels, egress=own_store(tenant, platform)),
         policy("models", of=model, labels=labels, egress=[models_store(platform)]),
         policy("requests", of=model, labels=labels, ingress=requests),
         policy("scrape", of=model, labels=labels, ingress=[from_pods([PROMETHEUS], MODEL_PORT)]),
+        *(ray_policies(tenant) if ray_heads(tenant) else []),
     ]
     return [(body, "") for body in made]
+
+
+def ray_policies(tenant: Tenant) -> list[Body]:
+    """Of a tenant with runtime `ray`: the pods of its clusters among themselves, on all ports, and KubeRay to a head.
+
+    All models of the tenant are one account, so its clusters can reach each other; no other tenant's pod can.
+    """
+    labels, own = naming.labels(tenant.id), [pods(naming.serving_namespace(tenant.id), MODEL)]
+    asked = [from_pods(own), from_pods([KUBERAY], RAY_PORT), from_pods([PROMETHEUS], METRICS_PORT)]
+    return [policy("ray", of=subject(MODEL), labels=labels, ingress=asked, egress=[to_pods(own)])]
+
+
+def ray_heads(tenant: Tenant) -> list[str]:
+    """Host names by which workers find their head; KubeRay puts five characters of its own into each."""
+    domain = f"{naming.serving_namespace(tenant.id)}.svc.cluster.local"
+    return [f"{name}-*-head-svc.{domain}" for name, record in tenant.models.items() if record.serving.runtime == "ray"]
 
 
 def callback_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:

@@ -6,6 +6,7 @@ from generators import naming
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
+from generators.serving.ray import HEAD_CPUS, HEAD_MEMORY_GIB
 
 GPU = "nvidia.com/gpu"
 _CPUS, _MEMORY_GIB = 8, 32  # of a serving namespace beside its GPUs: proxies, CPU models, a canary's start
@@ -48,8 +49,9 @@ def hard_limits(tenant: Tenant, platform: Platform) -> dict[str, str]:
     A canary whose peak GPUs are above serving.gpus was refused when the inputs were read.
     """
     gpus, flavor = tenant.serving.gpus, platform.gpu_flavors[tenant.training.gpus.flavor]
-    cpus = str(_CPUS + gpus * flavor.cpus_per_gpu)
-    memory = f"{_MEMORY_GIB + gpus * flavor.host_memory_gib_per_gpu}Gi"
+    heads = sum(2 for record in tenant.models.values() if record.serving.runtime == "ray")  # old and new cluster
+    cpus = str(_CPUS + heads * HEAD_CPUS + gpus * flavor.cpus_per_gpu)
+    memory = f"{_MEMORY_GIB + heads * HEAD_MEMORY_GIB + gpus * flavor.host_memory_gib_per_gpu}Gi"
     return {
         **object_limits(),
         "limits.cpu": cpus,

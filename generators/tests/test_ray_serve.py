@@ -1,4 +1,5 @@
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from app.contract.models import Stage
+from generators import versions
 from generators.serving import ray, ray_access
 from generators.serving.model import ModelServing
 from generators.serving.rollout import peak_gpus
@@ -69,6 +71,12 @@ def test_ray_installs_and_fetches_nothing_when_it_runs() -> None:
     for word in ("runtime_env", "pip", "working_dir", "http:", "https:", "s3:", "lora_config"):
         assert word not in text
     assert all("@sha256:" in each["image"] for pod in pods(spec(served(STABLE))) for each in pod["containers"])
+
+
+def test_the_cluster_says_the_version_that_its_image_has() -> None:
+    lock = yaml.safe_load((Path(__file__).parents[2] / "images.lock").read_text(encoding="utf-8"))
+
+    assert f":{versions.RAY_SERVE_RELEASE}-" in lock["ray"]["from"]
 
 
 def test_workers_serve_the_merged_weights_under_the_models_name() -> None:

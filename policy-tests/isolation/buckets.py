@@ -92,8 +92,10 @@ def needed_names(profile: Profile, role: Role) -> tuple[str, ...]:
 
 def may_list(profile: Profile, role: Role, entry: NamePattern) -> bool:
     """Whether a DNS rule of this role may hold the entry: a needed name, hosts of its own training namespace (ranks
-    find each other by them), or an exact outside host."""
+    find each other by them), heads of Ray clusters in its own serving namespace, or an exact outside host."""
     if entry.is_pattern:  # a `*` crosses no dot, so the pattern cannot leave the namespace that it ends with
+        if role.name == "model":
+            return entry.text.endswith(f"-head-svc.{role.tenant}-serve.{CLUSTER_SUFFIX}")
         return role.name in {"step", "trainer"} and entry.text.endswith(f".{role.tenant}-train.{CLUSTER_SUFFIX}")
     if entry.text in needed_names(profile, role):
         return True

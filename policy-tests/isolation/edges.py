@@ -56,7 +56,9 @@ def edges(profile: Profile) -> tuple[Edge, ...]:
     made += [Edge("prometheus", role, METRICS_PORT) for role in ("step", "trainer")]
     made += [Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")]
     made += [Edge("trainer", "trainer", ANY_PORT)]
-    made += [Edge("ray-operator", "trainer", RAY_PORT, is_optional=True)]
+    made += [Edge("ray-operator", role, RAY_PORT, is_optional=True) for role in ("trainer", "model")]
+    made += [Edge("model", "model", ANY_PORT, is_optional=True)]  # a Ray cluster, of one tenant
+    made += [Edge("prometheus", "model", METRICS_PORT, is_optional=True)]  # of Ray itself
     if profile.storage_mode == "inCluster":
         made += [Edge(role, "gateway", S3_PORT) for role in (*DATA_ROLES, "ingest", "promoter")]
         made += [Edge(role, "models-gateway", S3_PORT) for role in DATA_ROLES]
