@@ -101,6 +101,14 @@ def bucket(prefix: str, tenant: str) -> str:
     return f"{prefix}-{tenant}"
 
 
+ROLE = "eks.amazonaws.com/role-arn"  # annotation of a service account; EKS gives its pods the role's credentials
+
+
+def role(aws_account: str, *, bucket: str, account: str) -> str:
+    """The one role by which a service account reaches a bucket."""
+    return f"arn:aws:iam::{aws_account}:role/{bucket}-{account}"
+
+
 def models_bucket(prefix: str) -> str:
     """The one bucket that tenants share, read only."""
     return f"{prefix}-models"

@@ -3,6 +3,7 @@
 from typing import Any
 
 from generators import naming, versions
+from generators.cluster.environment import BUCKET_CLIENTS
 from generators.foundation.directory import PlatformDirectory
 from generators.foundation.namespaces import namespace
 from generators.foundation.rbac import account, service_account
@@ -41,13 +42,24 @@ class PlatformServices(Construct):
         for name, accounts in ACCOUNTS.items():
             place = Place("foundation", name, "platform.yaml", Wave.ACCESS)
             for each in accounts:
-                manifest(self, service_account(each, labels=dict(naming.MANAGED_BY)), at=place)
+                manifest(self, platform_account(each, name, platform), at=place)
         system = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml", Wave.ACCESS)
         for body in directory_reading():
             manifest(self, body, at=system)
         for body in token_review():
             manifest(self, body, at=Place("foundation", None, "platform.yaml", Wave.ACCESS))
         PlatformDirectory(self, "directory", platform=platform)
+
+
+def platform_account(name: str, namespace: str, platform: Platform) -> dict[str, Any]:
+    """An account of ours. On AWS those that reach every tenant's bucket have a role of their own."""
+    body = service_account(name, labels=dict(naming.MANAGED_BY))
+    storage = platform.storage
+    if storage.account and namespace == naming.SYSTEM_NAMESPACE and name in BUCKET_CLIENTS:
+        body["metadata"]["annotations"] = {
+            naming.ROLE: naming.role(storage.account, bucket=storage.bucket_prefix, account=name)
+        }
+    return body
 
 
 def directory_reading() -> list[dict[str, Any]]:

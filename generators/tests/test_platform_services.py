@@ -12,7 +12,7 @@ from generators.cluster.broker import PlatformBroker
 from generators.cluster.deployments import DRAIN_SECONDS, SERVICES, PlatformDeployments, Service, deployment
 from generators.cluster.environment import BUCKET_CLIENTS, STORE_CLIENTS, environment, secrets
 from generators.cluster.gateway import ASKING_MODELS, PlatformGateway, gateway, routes
-from generators.cluster.services import ACCOUNTS
+from generators.cluster.services import ACCOUNTS, PlatformServices
 from generators.tests.samples import made, platform, pods, sample_platform
 
 Body = dict[str, Any]
@@ -191,6 +191,17 @@ def test_a_token_is_short_lived_and_asked_for(service: Service) -> None:
 def test_every_process_runs_as_its_own_account(service: Service) -> None:
     assert deployment(service, platform())["spec"]["template"]["spec"]["serviceAccountName"] == service.name
     assert service.name in ACCOUNTS[SYSTEM]
+
+
+def test_on_aws_services_that_reach_buckets_have_a_role_and_no_other_has() -> None:
+    found = {
+        name: body["metadata"]["annotations"][naming.ROLE]
+        for (_, kind, name), body in made(PlatformServices, platform=platform("s3")).items()
+        if kind == "ServiceAccount"
+        and "annotations" in body["metadata"]
+        and naming.ROLE in body["metadata"]["annotations"]
+    }
+    assert found == {name: f"arn:aws:iam::123456789012:role/tenon-{name}" for name in BUCKET_CLIENTS}
 
 
 def test_a_process_has_time_to_end(service: Service) -> None:
