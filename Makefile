@@ -65,7 +65,7 @@ requirements: install ## every requirement row with its tests and their last res
 	$(BIN)/python -m tenon.requirements
 
 bench: install ## side-by-side measurements
-	$(BIN)/python -m bench.rendering
+	$(BIN)/python -m bench.render
 
 lock-images: install ## digests of upstream images, from the registry of images.lock (which has to hold them)
 	for role in vllm triton ray seaweedfs; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done

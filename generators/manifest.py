@@ -109,6 +109,8 @@ def synthesize(build: Callable[[Construct], object]) -> list[Manifest]:
 def _plain(value: Any) -> Any:
     """The value as JSON has it and Kubernetes reads it: a key without a value is not there, 1.0 is 1."""
     match value:
+        case str():
+            return value
         case Mapping():
             return {key: _plain(inner) for key, inner in value.items() if inner is not None}
         case list() | tuple():

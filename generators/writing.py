@@ -7,7 +7,8 @@ double-quoted; LF, UTF-8, no anchors, no folding, `{}` and `[]` kept.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null",
 
 def to_yaml(body: Mapping[str, Any], *, source: str) -> str:
     """One object as a file, with its provenance as the header."""
-    return f"# from: {source}\n" + "\n".join(_lines(body, 0)) + "\n"
+    lines = [f"# from: {source}"]
+    _write(body, 0, lines)
+    return "\n".join(lines) + "\n"
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -36,40 +39,36 @@ def write_whole(path: Path, content: bytes) -> None:
         raise
 
 
-def _lines(value: Any, depth: int) -> Iterator[str]:
+def _write(value: Any, depth: int, out: list[str]) -> None:
+    """The lines of a mapping or list; appended, because passing each up through its parents took most of the time."""
     pad = "  " * depth
     if isinstance(value, Mapping):
         for key in sorted(value):
-            yield from _entry(f"{pad}{_scalar(key)}:", value[key], depth + 1)
-    else:
-        for item in value:
-            yield from _item(pad, item, depth)
-
-
-def _entry(head: str, value: Any, depth: int) -> Iterator[str]:
-    if _is_block(value):
-        yield head
-        # a list stands at the depth of its key, as kubectl writes it
-        yield from _lines(value, depth if isinstance(value, Mapping) else depth - 1)
-    else:
-        yield f"{head} {_scalar(value)}"
-
-
-def _item(pad: str, item: Any, depth: int) -> Iterator[str]:
-    if _is_block(item):
-        first, *rest = _lines(item, depth + 1)
-        yield f"{pad}- {first.lstrip(' ')}"
-        yield from rest
-    else:
-        yield f"{pad}- {_scalar(item)}"
+            inner, head = value[key], f"{pad}{_scalar(key)}:"
+            if _is_block(inner):
+                out.append(head)
+                # a list stands at the depth of its key, as kubectl writes it
+                _write(inner, depth + 1 if isinstance(inner, Mapping) else depth, out)
+            else:
+                out.append(f"{head} {_scalar(inner)}")
+        return
+    for item in value:
+        if _is_block(item):
+            first = len(out)
+            _write(item, depth + 1, out)
+            out[first] = f"{pad}- {out[first].lstrip(' ')}"
+        else:
+            out.append(f"{pad}- {_scalar(item)}")
 
 
 def _is_block(value: Any) -> bool:
-    return isinstance(value, Mapping | list | tuple) and len(value) > 0
+    return isinstance(value, (dict, list, tuple, Mapping)) and len(value) > 0
 
 
 def _scalar(value: Any) -> str:
     match value:
+        case str():
+            return _text(value)
         case None:
             return "null"
         case bool():
@@ -78,8 +77,6 @@ def _scalar(value: Any) -> str:
             return str(value)
         case float():
             return _decimal(value)
-        case str():
-            return value if _is_plain(value) else _quoted(value)
         case Mapping():
             return "{}"
         case Sequence():
@@ -95,8 +92,10 @@ def _decimal(value: float) -> str:
     return f"{mantissa if '.' in mantissa else mantissa + '.0'}{exponent}{power}"
 
 
-def _is_plain(text: str) -> bool:
-    return bool(_PLAIN.fullmatch(text)) and text.lower() not in _WORDS
+@lru_cache(maxsize=4096)  # keys, and values that most objects share
+def _text(value: str) -> str:
+    is_plain = _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+    return value if is_plain else _quoted(value)
 
 
 def _quoted(text: str) -> str:
