@@ -18,6 +18,7 @@ from generators.cluster.cilium import PlatformNetwork
 from generators.cluster.dashboards import PlatformDashboards
 from generators.cluster.deployments import PlatformDeployments
 from generators.cluster.gateway import PlatformGateway
+from generators.cluster.gpu import PlatformGpus
 from generators.cluster.kueue import KueueSettings
 from generators.cluster.monitoring import PlatformMonitoring
 from generators.cluster.objectstore import PlatformObjectStore
@@ -172,6 +173,7 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformGateway(scope, "gateway", platform=platform)
     PlatformMonitoring(scope, "monitoring", platform=platform)
     PlatformDashboards(scope, "dashboards", platform=platform)
+    PlatformGpus(scope, "gpus", platform=platform)
     PlatformAdmission(scope, "admission", platform=platform)
     PlatformArgo(scope, "argo", platform=platform)
 

@@ -21,6 +21,7 @@ RELEASES = {
     "sigs.k8s.io/gateway-api": versions.GATEWAY_API_RELEASE,
     "sigs.k8s.io/jobset": versions.JOBSET_RELEASE,
     "sigs.k8s.io/kueue": versions.KUEUE_RELEASE,
+    "sigs.k8s.io/node-feature-discovery": versions.NODE_FEATURE_DISCOVERY_RELEASE,
 }
 
 

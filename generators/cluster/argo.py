@@ -23,8 +23,10 @@ CLUSTER_KINDS = (
     ("kueue.x-k8s.io", "Cohort"),
     ("kueue.x-k8s.io", "ResourceFlavor"),
     ("kueue.x-k8s.io", "WorkloadPriorityClass"),
+    ("nfd.k8s-sigs.io", "NodeFeatureRule"),
     ("rbac.authorization.k8s.io", "ClusterRole"),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
+    ("resource.k8s.io", "DeviceClass"),
     ("scheduling.k8s.io", "PriorityClass"),
 )
 

@@ -11,6 +11,7 @@ from generators.inputs.outside import refuse_hosts
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, KeyPath
 from generators.inputs.recipes import recipe_names
+from generators.inputs.sharing import refuse_sharing
 from generators.inputs.sources import PlatformSource, TenantSource
 from generators.inputs.tenant import Tenant
 from generators.inputs.wildcards import refuse_wildcards
@@ -34,6 +35,7 @@ def refuse_across(
             refuse_record(name, record, each.records[name], platform)
             refuse_taken_name(name, each.tenant.models, each.records[name])
         refuse_misfits(each, platform, recipes)
+    refuse_sharing(platform, source.document, tenants, recipes=recipes)
     refuse_shared_callers(tenants)
     refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
 

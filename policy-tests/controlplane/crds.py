@@ -41,6 +41,7 @@ SOURCES = (
     Source("crds", "github.com/ray-project/kuberay/ray-operator", "config/crd/bases/*.yaml"),
     Source("crds", "istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml"),
     Source("crds", "sigs.k8s.io/gateway-api", "config/crd/standard/*.yaml"),
+    Source("crds", "sigs.k8s.io/node-feature-discovery", "deployment/base/nfd-crds/*.yaml"),
 )
 
 _GROUP = re.compile(r"^  group: (\S+)$", re.MULTILINE)

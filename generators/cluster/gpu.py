@@ -1,0 +1,125 @@
+"""GPU nodes: what finds, taints and offers their GPUs.
+
+The GPU operator brings driver, container toolkit, device plugin, DCGM exporter, RuntimeClass `nvidia` and Node Feature
+Discovery; it is an add-on by chart, and its values are made here, because they follow the GPU flavors. Nodes carry
+their flavor's nodeLabels from the day they join; of one with `sharing` the device plugin's label is among them, so
+that the queue's flavor and the plugin's division of a GPU cannot fall apart.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from generators import naming, restricted, versions
+from generators.cluster.admission.pods import GPU_RUNTIME
+from generators.foundation.quota import GPU
+from generators.inputs.platform import GpuFlavor, Platform, Sharing
+from generators.manifest import Construct, Place, Wave, manifest
+
+VALUES = "gpu-operator-values"
+PLUGIN_CONFIG = "device-plugin-config"  # ConfigMap that the operator's chart makes
+WHOLE = "whole"  # of nodes whose label names no other division
+NVIDIA_PCI = "10de"
+DRA_DRIVER = "gpu.nvidia.com"
+_LABELS = dict(naming.MANAGED_BY)
+
+
+class PlatformGpus(Construct):
+    """Values of the GPU operator's chart, the rule that taints GPU nodes, and DeviceClasses of our own."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
+        super().__init__(scope, construct_id)
+        flavors = "platform.yaml gpuFlavors"
+        place = Place("foundation", naming.SYSTEM_NAMESPACE, flavors, Wave.CONFIG)
+        manifest(self, values_map(platform), at=place)
+        manifest(self, taint_rule(), at=Place("foundation", None, flavors, Wave.CONFIG))
+        for body in device_classes(platform):
+            manifest(self, body, at=Place("foundation", None, flavors, Wave.CONFIG))
+
+
+def values_map(platform: Platform) -> dict[str, Any]:
+    """ConfigMap `gpu-operator-values`, beside Cilium's: the installation reads them from there."""
+    text = json.dumps(operator_values(platform), indent=2, sort_keys=True) + "\n"
+    metadata = {"name": VALUES, "labels": _LABELS}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"values.json": text}}
+
+
+def operator_values(platform: Platform) -> dict[str, Any]:
+    """Values of chart `gpu-operator`.
+
+    A pod gets the GPUs that the device plugin gives it and no others: an image whose environment says
+    NVIDIA_VISIBLE_DEVICES=all would get every GPU of its node from the toolkit's default.
+    """
+    variables = {
+        "ACCEPT_NVIDIA_VISIBLE_DEVICES_ENVVAR_WHEN_UNPRIVILEGED": "false",
+        "ACCEPT_NVIDIA_VISIBLE_DEVICES_AS_VOLUME_MOUNTS": "true",
+    }
+    return {
+        "cdi": {"enabled": True},  # the kubelet hands devices to the runtime by name
+        "daemonsets": {"tolerations": [restricted.GPU_TOLERATION]},
+        # each GPU's use with the pod that holds it: Prometheus keeps the pod's namespace as `exported_namespace`
+        "dcgmExporter": {"enabled": True, "serviceMonitor": {"enabled": True, "honorLabels": False}},
+        "devicePlugin": {"config": plugin_config(platform)},
+        "mig": {"strategy": "single"},
+        "nfd": {"enabled": True},
+        "node-feature-discovery": {
+            "master": {"enableTaints": True},
+            "worker": {"tolerations": [restricted.GPU_TOLERATION]},
+        },
+        "operator": {"runtimeClass": GPU_RUNTIME},
+        "toolkit": {"env": [{"name": name, "value": value} for name, value in variables.items()]},
+    }
+
+
+def plugin_config(platform: Platform) -> dict[str, Any]:
+    """How nodes divide their GPUs: whole, unless the node's label names a flavor that shares them."""
+    shared = {name: flavor.sharing for name, flavor in platform.gpu_flavors.items() if flavor.sharing}
+    divisions = {WHOLE: _division(None)} | {name: _division(sharing) for name, sharing in shared.items()}
+    return {"create": True, "name": PLUGIN_CONFIG, "default": WHOLE, "data": divisions}
+
+
+def taint_rule() -> dict[str, Any]:
+    """Keeps pods without a GPU off the nodes that have one. Node Feature Discovery taints those it finds."""
+    device = {
+        "feature": "pci.device",
+        "matchExpressions": {
+            "class": {"op": "In", "value": ["0300", "0302"]},  # display and 3D controllers
+            "vendor": {"op": "In", "value": [NVIDIA_PCI]},
+        },
+    }
+    taint = {"key": GPU, "value": "present", "effect": "NoSchedule"}
+    return {
+        "apiVersion": versions.NODE_FEATURES,
+        "kind": "NodeFeatureRule",
+        "metadata": {"name": "tenon-gpu-nodes", "labels": _LABELS},
+        "spec": {"rules": [{"name": "gpu", "matchFeatures": [device], "taints": [taint]}]},
+    }
+
+
+def device_classes(platform: Platform) -> Iterator[dict[str, Any]]:
+    """DeviceClasses that no driver brings; those below nvidia.com are the DRA driver's own."""
+    named = {flavor.device_class for flavor in platform.gpu_flavors.values() if brings_own_class(flavor)}
+    expression = f"device.driver == '{DRA_DRIVER}' && device.attributes['{DRA_DRIVER}'].type == 'gpu'"
+    for name in sorted(filter(None, named)):
+        yield {
+            "apiVersion": versions.RESOURCE,
+            "kind": "DeviceClass",
+            "metadata": {"name": name, "labels": _LABELS},
+            "spec": {"selectors": [{"cel": {"expression": expression}}]},
+        }
+
+
+def brings_own_class(flavor: GpuFlavor) -> bool:
+    return bool(flavor.device_class) and not str(flavor.device_class).endswith(".nvidia.com")
+
+
+def _division(sharing: Sharing | None) -> str:
+    """A configuration of the device plugin. A pod that asks for two shares would get two of one GPU, so it is refused.
+
+    The resource keeps its name: nodes of a shared flavor are the flavor's alone, and quota counts one name.
+    """
+    document: dict[str, Any] = {"version": "v1"}
+    if sharing:
+        resources = [{"name": GPU, "replicas": sharing.replicas}]
+        document["sharing"] = {sharing.mode: {"failRequestsGreaterThanOne": True, "resources": resources}}
+    return json.dumps(document, sort_keys=True)
