@@ -68,7 +68,7 @@ bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.render
 
 lock-images: install ## digests of upstream images, from the registry of images.lock (which has to hold them)
-	for role in vllm triton ray seaweedfs; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
+	for role in vllm triton ray seaweedfs argoexec kafka strimzi; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 

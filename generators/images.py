@@ -31,6 +31,9 @@ class ImageLock(Wire):
     triton: LockedImage = Field(description="runtime `triton`")
     ray: LockedImage = Field(description="runtime `ray`: Ray Serve with vLLM inside, nothing installed at run time")
     seaweedfs: LockedImage = Field(description="in-cluster object store and the tenants' S3 gateways")
+    argoexec: LockedImage = Field(description="the containers that Argo adds to each pod of a workflow")
+    kafka: LockedImage = Field(description="brokers, as Strimzi packs them")
+    strimzi: LockedImage = Field(description="Strimzi's operators of topics and users")
 
     def by_role(self) -> dict[str, LockedImage]:
         return {role: getattr(self, role) for role in type(self).model_fields}

@@ -109,7 +109,7 @@ def kafka(platform: Platform) -> dict[str, Any]:
         "transaction.state.log.replication.factor": copies,
         "transaction.state.log.min.isr": in_sync,
     }
-    operator = {"resources": restricted.resources("500m", "512Mi")}
+    operator = {"image": platform.image("strimzi"), "resources": restricted.resources("500m", "512Mi")}
     template = {
         "pod": _pod(),
         "topicOperatorContainer": {"securityContext": _CONTAINER_SECURITY},
@@ -118,6 +118,7 @@ def kafka(platform: Platform) -> dict[str, Any]:
     spec = {
         "kafka": {
             "version": versions.KAFKA_RELEASE,
+            "image": platform.image("kafka"),  # of this version
             "listeners": [listener()],
             "authorization": {"type": "simple"},
             "config": settings,

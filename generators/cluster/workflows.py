@@ -18,23 +18,23 @@ METRICS_PORT = 9090
 class PlatformWorkflows(Construct):
     """ConfigMap `workflow-controller-configmap`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:  # noqa: ARG002
+    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         place = Place("foundation", naming.WORKFLOWS_NAMESPACE, "platform.yaml", Wave.CONFIG)
-        manifest(self, controller_settings(), at=place)
+        manifest(self, controller_settings(platform), at=place)
 
 
-def controller_settings() -> dict[str, Any]:
+def controller_settings(platform: Platform) -> dict[str, Any]:
     """The ConfigMap: one key for each setting."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY)},
-        "data": {key: json.dumps(value, sort_keys=True) for key, value in settings().items()},
+        "data": {key: json.dumps(value, sort_keys=True) for key, value in settings(platform).items()},
     }
 
 
-def settings() -> dict[str, Any]:
+def settings(platform: Platform) -> dict[str, Any]:
     """What differs from the controller's defaults.
 
     Left out on purpose: `artifactRepository`, which every tenant would share; `parallelism` and `namespaceParallelism`,
@@ -51,6 +51,7 @@ def settings() -> dict[str, Any]:
         # a submitted Workflow names a template and parameters, and nothing that could widen it
         "workflowRestrictions": {"templateReferencing": "Strict"},
         "executor": {
+            "image": platform.image("argoexec"),  # unless the controller is started with another
             "imagePullPolicy": "Always",
             "resources": restricted.resources("100m", "256Mi"),
             "securityContext": _container_security(),

@@ -4,13 +4,16 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
 from app.contract.internal import DEAD_LETTER_TOPIC, JOBS_TOPIC
 from generators import naming
 from generators.cluster import flows
 from generators.cluster.broker import BROKER_PORT, CLIENTS, USERS, PlatformBroker, bootstrap, kafka, listener
 from generators.policies import ACCOUNT, NAMESPACE
+from generators.tests.conftest import REPOSITORY
 from generators.tests.samples import made, platform, sample_platform
+from generators.versions import KAFKA_RELEASE
 
 Body = dict[str, Any]
 KAFKA, SYSTEM = naming.BROKER_NAMESPACE, naming.SYSTEM_NAMESPACE
@@ -108,6 +111,19 @@ def test_the_broker_and_the_service_are_given_one_password(objects: dict[tuple[s
         assert paths == {f"platform/broker/{user}"}
         password = objects[KAFKA, "KafkaUser", user]["spec"]["authentication"]["password"]
         assert password == {"valueFrom": {"secretKeyRef": {"name": f"broker-{user}", "key": "password"}}}
+
+
+@pytest.mark.requirement("A18")
+def test_everything_that_strimzi_starts_is_named_by_digest() -> None:
+    spec = kafka(platform())["spec"]
+    operators = [spec["entityOperator"][each]["image"] for each in ("topicOperator", "userOperator")]
+    assert spec["kafka"]["image"] == platform().image("kafka")
+    assert operators == [platform().image("strimzi")] * 2
+
+
+def test_the_version_is_the_one_that_the_image_holds() -> None:
+    lock = yaml.safe_load((REPOSITORY / "images.lock").read_text(encoding="utf-8"))
+    assert lock["kafka"]["from"].endswith(f"-kafka-{KAFKA_RELEASE}")
 
 
 def test_operators_watch_their_own_namespace_alone() -> None:

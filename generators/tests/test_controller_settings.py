@@ -22,28 +22,32 @@ def read_as_argo_does(data: dict[str, str]) -> dict[str, Any]:
 
 
 def test_the_workflow_controller_reads_what_was_meant() -> None:
-    body = controller_settings()
+    body = controller_settings(platform())
     assert body["metadata"]["name"] == "workflow-controller-configmap"
-    assert read_as_argo_does(body["data"]) == settings()
+    assert read_as_argo_does(body["data"]) == settings(platform())
 
 
 def test_a_workflow_may_only_name_a_template() -> None:
-    assert settings()["workflowRestrictions"] == {"templateReferencing": "Strict"}
+    assert settings(platform())["workflowRestrictions"] == {"templateReferencing": "Strict"}
+
+
+def test_what_argo_adds_to_a_pod_is_named_by_digest() -> None:
+    assert settings(platform())["executor"]["image"] == platform().image("argoexec")
 
 
 def test_no_artifact_repository_is_shared_and_no_log_or_environment_is_kept() -> None:
-    assert not {"artifactRepository", "persistence"} & settings().keys()
-    assert settings()["workflowDefaults"]["spec"]["archiveLogs"] is False
-    assert settings()["podSpecLogStrategy"] == {"failedPod": False, "allPods": False}
+    assert not {"artifactRepository", "persistence"} & settings(platform()).keys()
+    assert settings(platform())["workflowDefaults"]["spec"]["archiveLogs"] is False
+    assert settings(platform())["podSpecLogStrategy"] == {"failedPod": False, "allPods": False}
 
 
 def test_the_workflow_controller_limits_no_running_jobs() -> None:
-    assert not {"parallelism", "namespaceParallelism"} & settings().keys()
+    assert not {"parallelism", "namespaceParallelism"} & settings(platform()).keys()
 
 
 def test_containers_that_argo_adds_pass_restricted_by_themselves() -> None:
     for container in ("executor", "mainContainer"):
-        security = settings()[container]["securityContext"]
+        security = settings(platform())[container]["securityContext"]
         assert security["runAsNonRoot"]
         assert security["capabilities"] == {"drop": ["ALL"]}
         assert not security["allowPrivilegeEscalation"]
