@@ -1,7 +1,8 @@
 """Canonical YAML: one way to write an object, byte-identical on every machine.
 
 Keys are sorted; a string is plain only if no YAML 1.1 or 1.2 reader can take it for anything else, else it is
-double-quoted; LF, UTF-8, no anchors, no folding, `{}` and `[]` kept.
+double-quoted; a text of several lines stands in lines, so that a change of one shows as one; LF, UTF-8, no anchors, no
+folding, `{}` and `[]` kept.
 """
 
 import json
@@ -14,6 +15,9 @@ from typing import Any
 
 # Plain only if it begins with a letter and holds nothing that begins a comment, a mapping or a flow.
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*")
+# Lines of visible ASCII, the first not indented, none with a blank at its end, and one line feed after the last one:
+# the literal form needs no indicator then, and no reader changes a byte of it.
+_LINES = re.compile(r"[!-~](?:[ -~]*[!-~])?\n(?:(?: *[!-~](?:[ -~]*[!-~])?)?\n)*")
 # YAML 1.1 reads these as booleans or null; Go's and Python's readers differ on them.
 _WORDS = frozenset({"y", "n", "yes", "no", "true", "false", "on", "off", "null", "nan", "inf"})
 
@@ -49,6 +53,9 @@ def _write(value: Any, depth: int, out: list[str]) -> None:
                 out.append(head)
                 # a list stands at the depth of its key, as kubectl writes it
                 _write(inner, depth + 1 if isinstance(inner, Mapping) else depth, out)
+            elif isinstance(inner, str) and "\n" in inner and _is_literal(inner):
+                out.append(f"{head} |")
+                out += [f"{pad}  {line}" if line else "" for line in inner[:-1].split("\n")]
             else:
                 out.append(f"{head} {_scalar(inner)}")
         return
@@ -63,6 +70,10 @@ def _write(value: Any, depth: int, out: list[str]) -> None:
 
 def _is_block(value: Any) -> bool:
     return isinstance(value, (dict, list, tuple, Mapping)) and len(value) > 0
+
+
+def _is_literal(text: str) -> bool:
+    return bool(_LINES.fullmatch(text)) and not text.endswith("\n\n")
 
 
 def _scalar(value: Any) -> str:

@@ -59,6 +59,18 @@ def test_a_file_begins_with_its_provenance_and_ends_with_one_line_feed() -> None
     assert "\r" not in written
 
 
+def test_a_text_of_several_lines_stands_in_lines() -> None:
+    written = to_yaml({"a": [{"manifest": "# from\nkind: X\n\n  b: 1\n", "z": 1}]}, source="x")
+    assert written == "# from: x\na:\n- manifest: |\n    # from\n    kind: X\n\n      b: 1\n  z: 1\n"
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.text(" -#:|%ab\t\u00e9", max_size=4), min_size=2, max_size=5))
+def test_lines_are_read_back_as_they_were(lines: list[str]) -> None:
+    body = {"a": {"text": "\n".join(lines)}, "b": ["\n".join(lines), {"c": "\n".join(lines) + "\n"}]}
+    assert read_back(body) == body
+
+
 def test_what_has_no_form_in_yaml_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="set has no YAML form"):
         to_yaml({"a": {1, 2}}, source="x")
