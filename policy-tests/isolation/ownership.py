@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from isolation.inventory import PLANES, TENANT_LABEL, Inventory, part_of, tenant_of
@@ -146,22 +146,32 @@ class _Names:
                     self.owners.setdefault(name, set()).add(tenant)
         self.asked = 0
         self._hosts = _host_pattern(inventory)
-        self._seen: dict[str, tuple[tuple[str, frozenset[str]], ...]] = {}
+        self._clean = set[str]()  # texts that name nobody
 
     def foreign(self, document: Document, own: str | None) -> Iterator[str]:
         """What the document names that is another tenant's."""
-        for key, text in _strings(document.body):
-            self.asked += 1
-            if key in _ID_KEYS and text in self.tenants and text != own:
-                yield f"`{key}: {text}` is another tenant"
-            for word, owners in self._named(text):
-                if own not in owners:
-                    yield f"names `{word}`, which is {' or '.join(sorted(owners))}'s"
+        stack: list[tuple[str, Any]] = [("", document.body)]
+        while stack:
+            key, value = stack.pop()
+            if isinstance(value, dict):
+                stack += value.items()
+                stack += [("", name) for name in value if name not in self._clean]
+            elif isinstance(value, list):
+                stack += [(key, item) for item in value]
+            elif isinstance(value, str):
+                self.asked += 1
+                if key in _ID_KEYS and value in self.tenants and value != own:
+                    yield f"`{key}: {value}` is another tenant"
+                if value not in self._clean:
+                    yield from self._foreign_words(value, own)
 
-    def _named(self, text: str) -> tuple[tuple[str, frozenset[str]], ...]:
-        if text not in self._seen:
-            self._seen[text] = tuple(self._find(text))
-        return self._seen[text]
+    def _foreign_words(self, text: str, own: str | None) -> Iterator[str]:
+        found = tuple(self._find(text))
+        if not found:
+            self._clean.add(text)
+        for word, owners in found:
+            if own not in owners:
+                yield f"names `{word}`, which is {' or '.join(sorted(owners))}'s"
 
     def _find(self, text: str) -> Iterator[tuple[str, frozenset[str]]]:
         lowered = text.lower()
@@ -215,18 +225,3 @@ def _kind(document: Document) -> Iterator[str]:
 def _identity(document: Document) -> tuple[str, str, str | None, str]:
     group = str(document.body.get("apiVersion")).rpartition("/")[0]
     return group, document.kind, document.namespace, document.name
-
-
-def _strings(body: Any) -> Iterable[tuple[str, str]]:
-    """(key, text) of every string of a document; keys of mappings are strings too."""
-    stack: list[tuple[str, Any]] = [("", body)]
-    while stack:
-        key, value = stack.pop()
-        if isinstance(value, str):
-            yield key, value
-        elif isinstance(value, dict):
-            for name, child in value.items():
-                yield "", name
-                stack.append((name, child))
-        elif isinstance(value, list):
-            stack += [(key, item) for item in value]

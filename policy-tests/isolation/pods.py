@@ -14,23 +14,39 @@ from isolation.tree import Document
 Body = dict[str, Any]
 
 WORKFLOW_KINDS = frozenset({"WorkflowTemplate", "ClusterWorkflowTemplate", "CronWorkflow", "Workflow"})
-# Typed by the API server itself, without a place for a pod. The larger part of a tree, and not walked.
-_PODLESS = frozenset(
+# Kinds whose schema has no place for a pod. The larger part of a tree, and not walked; every other kind is.
+PODLESS = frozenset(
     {
+        "AnalysisTemplate",
+        "AppProject",
+        "Application",
         "CiliumClusterwideNetworkPolicy",
         "CiliumNetworkPolicy",
+        "ClusterQueue",
         "ClusterRole",
         "ClusterRoleBinding",
+        "Cohort",
         "ConfigMap",
+        "ExternalSecret",
+        "HTTPRoute",
+        "HorizontalPodAutoscaler",
         "LimitRange",
+        "LocalQueue",
         "Namespace",
         "NetworkPolicy",
+        "PodDisruptionBudget",
+        "PodMonitor",
+        "PrometheusRule",
+        "ResourceFlavor",
         "ResourceQuota",
         "Role",
         "RoleBinding",
+        "ScaledObject",
         "Secret",
         "Service",
         "ServiceAccount",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
     }
 )
 _OF_WORKFLOW = (
@@ -110,7 +126,7 @@ def pods_of(document: Document) -> Iterator[Pod]:
     """All pods that the document makes; none for kinds that hold no pod."""
     if document.kind in WORKFLOW_KINDS:
         yield from _workflow_pods(document)
-    elif document.kind not in _PODLESS:
+    elif document.kind not in PODLESS:
         yield from _specs(document, document.body, "", {})
 
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.ownership import route_hosts
-from isolation.pods import Body
+from isolation.pods import PODLESS, Body
 from isolation.ports import LAST_PORT
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
 
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute")
 _HOST_PARTS = 4  # model, tenant, and a domain of two at least
+_WITH_PORTS = frozenset({"HTTPRoute", "PodMonitor", "Service"})  # and every kind that may hold a pod
 _PORT_KEYS = frozenset({"containerPort", "hostPort", "number", "port", "targetPort"})
 
 
@@ -52,7 +53,8 @@ def hosts(inventory: Inventory) -> Result:
 def ports(inventory: Inventory) -> Result:
     """The API server takes 99999 where a schema forgot the bound."""
     faults, asked = [], 0
-    for document in inventory.objects:
+    documents = [each for each in inventory.objects if each.kind in _WITH_PORTS or each.kind not in PODLESS]
+    for document in documents:
         for key, value in _numbers(document.body):
             asked += 1
             if not 0 < value <= LAST_PORT:
@@ -98,9 +100,12 @@ def _matches(route: Document) -> Iterator[str]:
 
 
 def _of_ray(inventory: Inventory, route: Document, name: str) -> bool:
-    """KubeRay makes `<service>-serve-svc` itself."""
-    owner = name.removesuffix("-serve-svc")
-    return owner != name and ("RayService", route.namespace, owner) in inventory.by_key
+    """KubeRay makes one Service for each RayService: under the name that it asks for, or `<service>-serve-svc`."""
+    for each in inventory.kind("RayService"):
+        asked = ((spec_of(each).get("serveService") or {}).get("metadata") or {}).get("name")
+        if each.namespace == route.namespace and name == (asked or f"{each.name}-serve-svc"):
+            return True
+    return False
 
 
 def _is_inside(route: Document) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.inventory import Inventory, tenant_of
-from isolation.pods import Body, Pod
+from isolation.pods import PODLESS, Body, Pod
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
 
@@ -133,8 +133,8 @@ def _registry(image: str) -> str | None:
 
 
 def _images(document: Document) -> Iterator[str]:
-    """Strings under the key `image`, at any depth, of kinds that are no policy."""
-    if document.kind in {"ConfigMap", "ValidatingAdmissionPolicy", "CiliumNetworkPolicy"}:
+    """Strings under the key `image`, at any depth."""
+    if document.kind in PODLESS:
         return
     stack: list[Any] = [document.body]
     while stack:
