@@ -3,6 +3,7 @@
 from typing import Any
 
 from generators import naming
+from generators.cluster.gpu import device_classes
 from generators.foundation.delivery import (
     PLATFORM_PROJECT,
     SERVER,
@@ -26,7 +27,6 @@ CLUSTER_KINDS = (
     ("nfd.k8s-sigs.io", "NodeFeatureRule"),
     ("rbac.authorization.k8s.io", "ClusterRole"),
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-    ("resource.k8s.io", "DeviceClass"),
     ("scheduling.k8s.io", "PriorityClass"),
 )
 
@@ -42,6 +42,11 @@ class PlatformArgo(Construct):
         manifest(self, platform_application(platform), at=place)
 
 
+def cluster_kinds(platform: Platform) -> tuple[tuple[str, str], ...]:
+    """Cluster-scoped kinds that the platform's project may deliver."""
+    return (*CLUSTER_KINDS, *([("resource.k8s.io", "DeviceClass")] if any(device_classes(platform)) else []))
+
+
 def platform_project(platform: Platform) -> dict[str, Any]:
     """Everything but Argo CD's own kinds: who may create an Application in `argocd` is Argo CD's administrator."""
     spec = {
@@ -49,7 +54,7 @@ def platform_project(platform: Platform) -> dict[str, Any]:
         "sourceRepos": [platform.repository],
         "sourceNamespaces": [],
         "destinations": [{"server": SERVER, "namespace": "*"}],
-        "clusterResourceWhitelist": [{"group": group, "kind": kind} for group, kind in CLUSTER_KINDS],
+        "clusterResourceWhitelist": [{"group": group, "kind": kind} for group, kind in cluster_kinds(platform)],
         "namespaceResourceBlacklist": [
             {"group": "argoproj.io", "kind": kind} for kind in ("AppProject", "Application", "ApplicationSet")
         ],

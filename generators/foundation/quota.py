@@ -13,12 +13,19 @@ _CPUS, _MEMORY_GIB = 8, 32  # of a serving namespace beside its GPUs: proxies, C
 
 
 class TrainingQuota(Construct):
-    """ResourceQuota of `<tenant>-train`: numbers of objects, and none of pods, jobs or workflows."""
+    """ResourceQuota of `<tenant>-train`: numbers of objects, and none of pods, jobs or workflows.
+
+    With `training.resize` a LimitRange bounds what memory may be raised to; admission lets it grow alone.
+    """
 
     def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:  # noqa: ARG002
         super().__init__(scope, construct_id)
-        place = Place("foundation", naming.training_namespace(tenant.id), tenant.key("limits"), Wave.ACCESS)
+        train = naming.training_namespace(tenant.id)
+        place = Place("foundation", train, tenant.key("limits"), Wave.ACCESS)
         manifest(self, resource_quota(tenant.id, "training", object_limits()), at=place)
+        if resize := tenant.training.resize:
+            place = Place("foundation", train, tenant.key("training.resize"), Wave.ACCESS)
+            manifest(self, limit_range(tenant.id, "training", memory_bound(resize.most_memory_gib)), at=place)
 
 
 class ServingQuota(Construct):
@@ -28,7 +35,7 @@ class ServingQuota(Construct):
         super().__init__(scope, construct_id)
         place = Place("foundation", naming.serving_namespace(tenant.id), tenant.key("serving.gpus"), Wave.ACCESS)
         manifest(self, resource_quota(tenant.id, "serving", hard_limits(tenant, platform)), at=place)
-        manifest(self, limit_range(tenant.id), at=place)
+        manifest(self, limit_range(tenant.id, "serving", container_bounds(tenant, platform)), at=place)
 
 
 def object_limits() -> dict[str, str]:
@@ -54,6 +61,7 @@ def hard_limits(tenant: Tenant, platform: Platform) -> dict[str, str]:
     memory = f"{_MEMORY_GIB + heads * HEAD_MEMORY_GIB + gpus * flavor.host_memory_gib_per_gpu}Gi"
     return {
         **object_limits(),
+        "count/jobs.batch": "10",
         "limits.cpu": cpus,
         "limits.memory": memory,
         "pods": "100",
@@ -73,19 +81,29 @@ def resource_quota(tenant: str, name: str, hard: dict[str, str]) -> dict[str, An
     }
 
 
-def limit_range(tenant: str) -> dict[str, Any]:
-    """Defaults of containers that name no resources. No `max` for GPUs: it would become every container's default."""
+def container_bounds(tenant: Tenant, platform: Platform) -> dict[str, dict[str, str]]:
+    """What a serving container gets that names no resources, and the most that one may name: the whole quota.
+
+    GPUs have a default of their own: without it the most would be every container's default.
+    """
+    hard = hard_limits(tenant, platform)
+    return {
+        "default": {"cpu": "1", "memory": "2Gi", GPU: "0"},
+        "defaultRequest": {"cpu": "250m", "memory": "512Mi", GPU: "0"},
+        "max": {"cpu": hard["limits.cpu"], "memory": hard["limits.memory"], GPU: hard[f"requests.{GPU}"]},
+    }
+
+
+def memory_bound(most_gib: int) -> dict[str, dict[str, str]]:
+    """The most memory of a training container; the defaults keep it from becoming one."""
+    return {"default": {"memory": "2Gi"}, "defaultRequest": {"memory": "512Mi"}, "max": {"memory": f"{most_gib}Gi"}}
+
+
+def limit_range(tenant: str, name: str, bounds: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Bounds of each container of a namespace."""
     return {
         "apiVersion": "v1",
         "kind": "LimitRange",
-        "metadata": {"name": "serving", "labels": naming.labels(tenant)},
-        "spec": {
-            "limits": [
-                {
-                    "type": "Container",
-                    "default": {"cpu": "1", "memory": "2Gi"},
-                    "defaultRequest": {"cpu": "250m", "memory": "512Mi"},
-                }
-            ]
-        },
+        "metadata": {"name": name, "labels": naming.labels(tenant)},
+        "spec": {"limits": [{"type": "Container", **bounds}]},
     }

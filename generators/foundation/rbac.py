@@ -6,6 +6,7 @@ from typing import Any
 
 from generators import naming, versions
 from generators.foundation import delivered
+from generators.foundation.namespaces import CONFIRMED
 from generators.foundation.network import trainer_accounts
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
@@ -35,7 +36,7 @@ class TenantAccounts(Construct):
         ):
             place = Place("foundation", namespace, tenant.key(""), Wave.ACCESS)
             for account in accounts:
-                manifest(self, service_account(account, labels=naming.labels(tenant.id)), at=place)
+                manifest(self, tenant_account(account, tenant=tenant, platform=platform), at=place)
             for grant in grants:
                 manifest(self, role(grant, tenant=tenant.id), at=place)
                 manifest(self, role_binding(grant, tenant=tenant.id), at=place)
@@ -127,6 +128,22 @@ def serving_grants(tenant: Tenant, platform: Platform) -> list[Grant]:
             [_owners(tenant.id)],
         ),
     ]
+
+
+def tenant_account(name: str, *, tenant: Tenant, platform: Platform) -> dict[str, Any]:
+    """An account of a tenant. On AWS each that touches data has a role of its own for the tenant's one bucket.
+
+    Its removal takes a way to the data away, so Argo CD asks a person first.
+    """
+    body = service_account(name, labels=naming.labels(tenant.id))
+    storage = platform.storage
+    if storage.account and name in (naming.STEP, naming.MODEL, *trainer_accounts(tenant)):
+        own = naming.bucket(storage.bucket_prefix, tenant.id)
+        body["metadata"]["annotations"] = {
+            **CONFIRMED,
+            naming.ROLE: naming.role(storage.account, bucket=own, account=name),
+        }
+    return body
 
 
 def service_account(name: str, *, labels: dict[str, str]) -> dict[str, Any]:

@@ -123,7 +123,7 @@ FAULTS = [
         id="shared GPUs to borrow",
     ),
     pytest.param(
-        (PLATFORM, "deviceClass: gpu.nvidia.com, ", ""),
+        (PLATFORM, "deviceClass: h100.tenon.example, ", ""),
         "tenants/hooli.yaml: training.claims: 'dra' needs a DeviceClass and flavor h100 has none",
         id="a claim without a class",
     ),
