@@ -54,6 +54,12 @@ def test_every_runner_finds_the_claim_template_it_names(runner: str) -> None:
     assert GPU + ":" not in text
 
 
+def test_a_trainjob_states_no_resources_because_trainer_would_lose_the_claims() -> None:
+    text, needed = claimed("trainjob")
+    assert "resourcesPerNode" not in text
+    assert any("'claims': [{'name': 'gpus'}]" in str(body) for body in needed if body["kind"] == "TrainingRuntime")
+
+
 def test_a_claim_template_satisfies_kubernetes_own_model() -> None:
     _, needed = claimed("jobset")
     for body in needed:

@@ -64,8 +64,10 @@ def test_a_gpu_step_is_an_object_in_kueues_queue(name: str, kind: str, step: str
 @pytest.mark.requirement("A18")
 @pytest.mark.parametrize("name", RUNNERS)
 def test_the_gpu_stands_in_requests_and_limits(name: str) -> None:
-    text = yaml.safe_dump(child(name))
-    assert text.count(f"{GPU}: '1'") == 2
+    carrier = child(name)
+    if name == "trainjob":
+        carrier = objects_of(name)[TRAIN, "TrainingRuntime", carrier["spec"]["runtimeRef"]["name"]]
+    assert yaml.safe_dump(carrier).count(f"{GPU}: '1'") == 2
 
 
 def test_no_plain_step_asks_for_a_gpu() -> None:

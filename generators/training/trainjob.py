@@ -1,7 +1,9 @@
 """Runner `trainjob`: a queue-labelled TrainJob of Kubeflow Trainer 2.3 on a TrainingRuntime of the tenant's own.
 
 The runtime holds all that is the same in every attempt; the TrainJob brings command, environment and account. Trainer
-sets the environment of a rendezvous itself and refuses a TrainJob that does.
+sets the environment of a rendezvous itself and refuses a TrainJob that does. The size of a pod is the runtime's alone:
+where a TrainJob states resources, Trainer keeps requests and limits and loses claims (pkg/runtime/core/
+trainingruntime.go).
 """
 
 from typing import Any
@@ -10,7 +12,7 @@ from generators import naming, versions
 from generators.training import exits, pod
 from generators.training.content import hashed, kept_object
 from generators.training.jobset import job_template
-from generators.training.ranks import RUN_SECONDS, Ranks, resources
+from generators.training.ranks import RUN_SECONDS, Ranks
 
 CONTAINER = "node"  # the name that Trainer looks for
 ANCESTOR = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
@@ -26,7 +28,7 @@ def trainjob(ranks: Ranks) -> dict[str, Any]:
     """The TrainJob of one step; suspended until Kueue admits all of its pods at once."""
     container = pod.container(ranks, name=CONTAINER)
     trainer = {key: container[key] for key in ("image", "command", "env")}
-    size = {"numNodes": ranks.nodes, "numProcPerNode": ranks.per_node, "resourcesPerNode": resources(ranks)}
+    size = {"numNodes": ranks.nodes, "numProcPerNode": ranks.per_node}
     runtime = hashed("finetune", runtime_spec(ranks))
     return {
         "apiVersion": versions.TRAINER,
