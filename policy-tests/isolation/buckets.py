@@ -85,6 +85,9 @@ def needed_names(profile: Profile, role: Role) -> tuple[str, ...]:
     names = [bucket_host(profile, role.tenant), bucket_host(profile, "models")]
     if profile.storage_mode == "s3":
         names.append(f"sts.{profile.region}.amazonaws.com")
+    if role.name == "model" and profile.mesh:
+        namespace, account = profile.mesh.control
+        names += [f"{account}.{namespace}.svc", f"{account}.{namespace}.{CLUSTER_SUFFIX}"]
     if role.name != "model":
         names.append(f"watcher.tenon-system.{CLUSTER_SUFFIX}")
     return tuple(names)
@@ -105,6 +108,6 @@ def may_list(profile: Profile, role: Role, entry: NamePattern) -> bool:
 def is_outside_host(name: str) -> bool:
     """A host outside of the cluster that is no endpoint of an object store."""
     plain = normal(name)
-    if plain == "." or plain.endswith((".cluster.local.", ".local.", ".internal.")) or "." not in plain.rstrip("."):
+    if plain == "." or plain.endswith((".cluster.local.", ".local.", ".svc.", ".internal.")) or "." not in plain.rstrip("."):
         return False
     return not _AWS_STORAGE.fullmatch(plain)

@@ -147,6 +147,8 @@ class _Roles:
     def role(self, namespace: str, account: str) -> Role:
         if (namespace, account) == (self.profile.dns_namespace, self.profile.dns_account):
             return Role("resolver")
+        if (mesh := self.profile.mesh) and (namespace, account) in {mesh.gateway, mesh.control}:
+            return Role("mesh-gateway" if (namespace, account) == mesh.gateway else "mesh-control")
         if namespace == SYSTEM and account in _SYSTEM_ROLES:
             return Role(account)
         if (namespace, account) in _ELSEWHERE:

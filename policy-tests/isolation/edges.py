@@ -13,6 +13,7 @@ S3_PORT = 8333
 STATUS_PORT = 8081
 METRICS_PORT = 9464
 MODEL_PORT = 8000
+MESH_CONTROL_PORT, MESH_METRICS_PORT = 15012, 15020  # of istiod; of a sidecar, which shows its server's metrics
 RAY_PORT = 8265  # of a Ray head, to which the operator submits the job
 FILER_PORTS = (8080, 8888, 18080, 18888, 19333)  # volumes, filer, master: one program under account `filer`
 DNS = (Port(53, "UDP"), Port(53, "TCP"))
@@ -54,7 +55,7 @@ def edges(profile: Profile) -> tuple[Edge, ...]:
     made += [Edge(role, "kube-apiserver", profile.api_port) for role in ("executor", "step")]
     made += [Edge(role, "watcher", STATUS_PORT) for role in ("step", "trainer")]
     made += [Edge("prometheus", role, METRICS_PORT) for role in ("step", "trainer")]
-    made += [Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")]
+    made += _requests(profile)
     made += [Edge("trainer", "trainer", ANY_PORT)]
     made += [Edge("ray-operator", role, RAY_PORT, is_optional=True) for role in ("trainer", "model")]
     made += [Edge("model", "model", ANY_PORT, is_optional=True)]  # a Ray cluster, of one tenant
@@ -64,3 +65,14 @@ def edges(profile: Profile) -> tuple[Edge, ...]:
         made += [Edge(role, "models-gateway", S3_PORT) for role in DATA_ROLES]
         made += [Edge("gateway", "filer", port) for port in FILER_PORTS]
     return tuple(made)
+
+
+def _requests(profile: Profile) -> list[Edge]:
+    """Who asks model servers, and who reads their metrics; in a mesh their sidecars ask the control plane."""
+    if profile.mesh is None:
+        return [Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")]
+    return [
+        *(Edge(role, "model", MODEL_PORT) for role in ("mesh-gateway", "router")),
+        Edge("prometheus", "model", MESH_METRICS_PORT),
+        Edge("model", "mesh-control", MESH_CONTROL_PORT),
+    ]

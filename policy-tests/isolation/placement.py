@@ -1,11 +1,13 @@
 """Where a pod may run, and before whom: GPUs, nodes, sandboxes, priorities (H23-H26)."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.pods import Body, Pod
+from isolation.profile import read_fields
 from isolation.results import CounterExample, Result
 
 GPU = "nvidia.com/gpu"
@@ -15,7 +17,7 @@ _SELECTED = re.compile(r"tenon\.dev/[a-z0-9-]+|nvidia\.com/[A-Za-z0-9.-]+|node\.
 _RUNTIMES = re.compile(r"nvidia|gvisor|kata-[a-z0-9-]+")  # the GPU's own, and sandboxes
 _HIGHEST = 1_000_000_000  # the first value of the cluster's own classes
 _QUEUED = frozenset({"JobSet", "RayJob", "TrainJob", "TrainingRuntime"})
-SHARING = "tenon.dev/sharing"  # on a ResourceFlavor: how its GPUs are divided
+_DIVISION = "nvidia.com/device-plugin.config"  # of a node: how the device plugin divides its GPUs
 
 
 def gpu_sharing(inventory: Inventory) -> Result:
@@ -29,6 +31,8 @@ def gpu_sharing(inventory: Inventory) -> Result:
         for name, _ in (*pod.amounts("requests"), *pod.amounts("limits"))
         if "nvidia.com/" in name and not _RESOURCES.fullmatch(name)
     ]
+    if "" in shared_divisions(inventory):
+        faults.append(CounterExample("gpu-operator-values", "GPUs of every node take turns; the default divides none"))
     for name, users in _users_of_shared_flavors(inventory).items():
         if len(users) > 1 or "" in users:
             faults.append(CounterExample(name, f"its GPUs take turns between {', '.join(sorted(users)) or 'all'}"))
@@ -104,17 +108,34 @@ def _placement_faults(pod: Pod) -> Iterator[str]:
 
 
 def _users_of_shared_flavors(inventory: Inventory) -> dict[str, set[str]]:
-    """Flavor -> tenants whose queues hold it; "" for the cohort, out of which everyone borrows."""
-    shared = {
-        document.name: set[str]()
+    """Division of GPUs -> tenants that use nodes so divided; "" for the cohort, out of which everyone borrows."""
+    shared = shared_divisions(inventory)
+    users: dict[str, set[str]] = {}
+    divisions = {
+        document.name: (spec_of(document).get("nodeLabels") or {}).get(_DIVISION)
         for document in inventory.tree.of_kind("ResourceFlavor")
-        if SHARING in document.labels or SHARING in (spec_of(document).get("nodeLabels") or {})
     }
     for document in inventory.tree.of_kind("ClusterQueue", "Cohort"):
         for flavor in flavors_of(spec_of(document)):
-            if flavor.get("name") in shared:
-                shared[flavor["name"]].add(tenant_of(document) or "")
-    return shared
+            if (division := divisions.get(str(flavor.get("name")))) in shared:
+                users.setdefault(str(division), set()).add(tenant_of(document) or "")
+    for pod in inventory.tenant_pods:
+        if (division := (pod.spec.get("nodeSelector") or {}).get(_DIVISION)) in shared:
+            users.setdefault(str(division), set()).add(inventory.namespaces[str(pod.document.namespace)])
+    return users
+
+
+def shared_divisions(inventory: Inventory) -> set[str]:
+    """Names under which the device plugin divides GPUs; "" where it divides those of nodes without a name too."""
+    config = (operator_values(inventory).get("devicePlugin") or {}).get("config") or {}
+    shared = {name for name, text in (config.get("data") or {}).items() if "sharing" in json.loads(text)}
+    return shared | ({""} if config.get("default") in shared else set())
+
+
+def operator_values(inventory: Inventory) -> dict[str, Any]:
+    """Values of the GPU operator; empty where they are not rendered."""
+    document = inventory.by_key.get(("ConfigMap", "tenon-system", "gpu-operator-values"))
+    return read_fields(document) if document else {}
 
 
 def flavors_of(spec: Body) -> list[dict[str, Any]]:

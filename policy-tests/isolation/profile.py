@@ -21,6 +21,14 @@ Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
+class Mesh:
+    """Istio's ingress gateway and control plane, each a namespace and an account."""
+
+    gateway: tuple[str, str]
+    control: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Profile:
     """storage_mode: `inCluster`, or `s3` where all buckets share addresses. dns_mode: `pods`, or `node`."""
 
@@ -37,6 +45,7 @@ class Profile:
     api_addresses: tuple[Network, ...]
     private_addresses: tuple[Network, ...]
     label_filter: tuple[str, ...]
+    mesh: Mesh | None = None  # where Istio, not Cilium, is the entrance
 
 
 def read_profile(tree: Tree) -> Profile:
@@ -64,6 +73,7 @@ def read_profile(tree: Tree) -> Profile:
         api_addresses=_networks(document, api.get("addresses")),
         private_addresses=_networks(document, fields.get("privateAddresses")),
         label_filter=tuple(fields.get("labelFilter") or ()),
+        mesh=_mesh(document, _part(document, fields, "mesh")) if "mesh" in fields else None,
     )
 
 
@@ -84,6 +94,15 @@ def _part(document: Document, fields: dict[str, Any], name: str) -> dict[str, An
     if not isinstance(part, dict):
         raise _refused(document, f"`{name}` is missing")
     return part
+
+
+def _mesh(document: Document, fields: dict[str, Any]) -> Mesh:
+    gateway, control = (_part(document, fields, name) for name in ("gateway", "control"))
+    return Mesh(_workload(gateway), _workload(control))
+
+
+def _workload(fields: dict[str, Any]) -> tuple[str, str]:
+    return str(fields.get("namespace")), str(fields.get("account"))
 
 
 def _one_of(document: Document, value: Any, known: tuple[str, ...]) -> str:

@@ -137,7 +137,11 @@ def _mirrors(rule: Body) -> list[Body]:
 
 
 def _gateway_objects(inventory: Inventory) -> Iterator[Document]:
-    return (each for each in inventory.tree.of_kind("Gateway") if "gateway.networking.k8s.io" in str(each.body))
+    return (
+        each
+        for each in inventory.tree.of_kind("Gateway")
+        if str(each.body.get("apiVersion")).startswith("gateway.networking.k8s.io/")
+    )
 
 
 def _listeners(gateway: Document) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.inventory import Inventory, tenant_of
+from isolation.placement import operator_values
 from isolation.pods import PODLESS, Body, Pod
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
@@ -14,6 +15,7 @@ _HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 _DIGEST = re.compile(r"(?P<registry>[a-z0-9.-]+(:\d+)?)/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
 _LONGEST_TOKEN_SECONDS = 86_400
 _GPU_VARIABLES = re.compile(r"NVIDIA_(VISIBLE_DEVICES|DRIVER_CAPABILITIES|REQUIRE_.*|MIG_.*)|CUDA_VISIBLE_DEVICES")
+_OBEYED = "ACCEPT_NVIDIA_VISIBLE_DEVICES_ENVVAR_WHEN_UNPRIVILEGED"
 
 
 def restricted(inventory: Inventory) -> Result:
@@ -65,6 +67,11 @@ def gpu_environment(inventory: Inventory) -> Result:
         for name, _ in container.environment
         if _GPU_VARIABLES.fullmatch(name)
     ]
+    toolkit = (operator_values(inventory).get("toolkit") or {}).get("env") or ()
+    if {"name": _OBEYED, "value": "false"} not in toolkit:
+        faults.append(
+            CounterExample("gpu-operator-values", f"{_OBEYED} is not false; an image may set the variable too")
+        )
     claim = "no pod chooses its GPUs by environment"
     return Result("gpu-environment", claim, len(inventory.containers), tuple(faults), row="H22")
 
