@@ -7,6 +7,7 @@ names one (`storage.mode: s3`).
 from typing import Any
 
 from generators import hosts, naming, restricted
+from generators.foundation.namespaces import CONFIRMED
 from generators.foundation.storage import FILER_PORT, MASTER_PORT, VOLUME_PORT
 from generators.inputs.platform import Platform
 from generators.manifest import Construct, Place, Wave, manifest
@@ -18,15 +19,25 @@ _SELECTOR = {"app.kubernetes.io/name": NAME}
 
 
 class PlatformObjectStore(Construct):
-    """Service and StatefulSet `filer`; nothing with storage outside the cluster."""
+    """Disk, Service and StatefulSet `filer`; nothing with storage outside the cluster."""
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         if platform.storage.mode == "s3":
             return
         place = Place("foundation", naming.STORAGE_NAMESPACE, "platform.yaml storage", Wave.SERVICE)
-        manifest(self, service(), at=place)
-        manifest(self, stateful_set(platform), at=place)
+        for body in (disk(), service(), stateful_set(platform)):
+            manifest(self, body, at=place)
+
+
+def disk() -> dict[str, Any]:
+    """Every bucket of every tenant; Argo CD asks a person before it goes."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY), "annotations": dict(CONFIRMED)},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": DISK}}},
+    }
 
 
 def service() -> dict[str, Any]:
@@ -46,7 +57,7 @@ def service() -> dict[str, Any]:
 
 
 def stateful_set(platform: Platform) -> dict[str, Any]:
-    """Its disk outlives it, and its own name, which the master remembers, does not change with the pod's address."""
+    """Never two pods on one disk; its own name, which the master remembers, does not change with the pod's address."""
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
     asked = {"httpGet": {"path": "/healthz", "port": "filer"}, "timeoutSeconds": 5}
     container = {
@@ -70,9 +81,8 @@ def stateful_set(platform: Platform) -> dict[str, Any]:
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
         "containers": [container],
-        "volumes": [temporary],
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": NAME}}, temporary],
     }
-    disk = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": DISK}}}
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -81,9 +91,7 @@ def stateful_set(platform: Platform) -> dict[str, Any]:
             "serviceName": NAME,
             "replicas": 1,
             "selector": {"matchLabels": dict(_SELECTOR)},
-            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
             "template": {"metadata": {"labels": {**naming.MANAGED_BY, **_SELECTOR}}, "spec": pod},
-            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": disk}],
         },
     }
 
