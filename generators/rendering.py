@@ -20,6 +20,7 @@ from generators.cluster.deployments import PlatformDeployments
 from generators.cluster.gateway import PlatformGateway
 from generators.cluster.gpu import PlatformGpus
 from generators.cluster.kueue import KueueSettings
+from generators.cluster.mesh import PlatformMesh
 from generators.cluster.monitoring import PlatformMonitoring
 from generators.cluster.objectstore import PlatformObjectStore
 from generators.cluster.priorities import PlatformPriorities
@@ -29,6 +30,7 @@ from generators.cluster.workflows import PlatformWorkflows
 from generators.foundation.delivery import TenantDelivery
 from generators.foundation.directory import TenantDirectory
 from generators.foundation.kueue import TenantQueue
+from generators.foundation.mesh import TenantMesh
 from generators.foundation.namespaces import TenantNamespaces
 from generators.foundation.network import TenantNetwork
 from generators.foundation.quota import ServingQuota, TrainingQuota
@@ -152,6 +154,7 @@ def _tenant_tree(scope: Construct, tenant: Tenant, platform: Platform) -> None:
     ServingQuota(scope, "serving-quota", tenant=tenant, platform=platform)
     TenantQueue(scope, "queue", tenant=tenant, platform=platform)
     TenantNetwork(scope, "network", tenant=tenant, platform=platform)
+    TenantMesh(scope, "mesh", tenant=tenant, platform=platform)
     TenantStorage(scope, "storage", tenant=tenant, platform=platform)
     TenantDirectory(scope, "directory", tenant=tenant, platform=platform, templates=templates)
     TrainingWorkflows(scope, "training", tenant=tenant, platform=platform, templates=templates)
@@ -171,6 +174,7 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformDeployments(scope, "deployments", platform=platform)
     PlatformObjectStore(scope, "object-store", platform=platform)
     PlatformGateway(scope, "gateway", platform=platform)
+    PlatformMesh(scope, "mesh", platform=platform)
     PlatformMonitoring(scope, "monitoring", platform=platform)
     PlatformDashboards(scope, "dashboards", platform=platform)
     PlatformGpus(scope, "gpus", platform=platform)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from app.contract.internal import INGEST_PORT, METRICS_PORT, MODEL_PORT
-from generators import hosts, naming, policies
+from generators import hosts, mesh, naming, policies
 from generators.cluster import flows
 from generators.cluster.flows import DATA, MODELS, PROMETHEUS, api_server, rule
 from generators.cluster.profile import cilium_values, cluster_profile
@@ -62,7 +62,7 @@ class PlatformNetwork(Construct):
         for namespace, bodies in platform_policies(platform).items():
             for body in (policies.default_deny(LABELS), *bodies):
                 manifest(self, body, at=Place("foundation", namespace, "platform.yaml", Wave.POLICY))
-        for body in (metadata_denied(), gateway_policy()):
+        for body in (metadata_denied(), gateway_policy(platform)):
             manifest(self, body, at=Place("foundation", None, "platform.yaml", Wave.POLICY))
         config = Place("foundation", SYSTEM_NAMESPACE, "platform.yaml", Wave.CONFIG)
         manifest(self, _config_map("cluster-profile", "profile.json", cluster_profile(platform)), at=config)
@@ -98,8 +98,12 @@ def metadata_denied() -> Body:
     return policies.clusterwide("imds", of={}, labels=LABELS, default_deny=False, egress_deny=denied)
 
 
-def gateway_policy() -> Body:
-    """The Gateway's listener: the world and the router may ask it, and it asks our services and model servers."""
+def gateway_policy(platform: Platform) -> Body:
+    """The Gateway's listener: the world and the router may ask it, and it asks our services and model servers.
+
+    Where Istio's gateway is the entrance nothing listens here, and it reaches no model server.
+    """
+    models = [] if mesh.is_used(platform) else [to_pods([MODELS], MODEL_PORT)]
     ours = pods(SYSTEM_NAMESPACE, "ingest", "portal", "router")
     return policies.clusterwide(
         "gateway",
@@ -107,7 +111,7 @@ def gateway_policy() -> Body:
         labels=LABELS,
         default_deny=True,
         ingress=[from_entity("world"), from_pods([pods(SYSTEM_NAMESPACE, "router")])],
-        egress=[to_pods([ours], INGEST_PORT), to_pods([MODELS], MODEL_PORT)],
+        egress=[to_pods([ours], INGEST_PORT), *models],
     )
 
 
@@ -119,7 +123,7 @@ def _prometheus(platform: Platform) -> Body:
         ingress=[from_pods(ASKERS, PROMETHEUS_PORT)],
         egress=[
             to_pods([DATA, pods(SYSTEM_NAMESPACE, *flows.ACCOUNTS)], METRICS_PORT),
-            to_pods([MODELS], MODEL_PORT, METRICS_PORT),
+            to_pods([MODELS], mesh.METRICS_PORT if mesh.is_used(platform) else MODEL_PORT, METRICS_PORT),
             *(to_pods([pods(namespace, account)], port) for namespace, account, port in COMPONENTS),
             api_server(platform),
         ],

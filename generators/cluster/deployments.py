@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.contract.internal import INGEST_PORT, METRICS_PORT, STATUS_PORT
-from generators import naming, restricted
+from generators import mesh, naming, restricted
 from generators.cluster import environment as told
 from generators.inputs.platform import Platform
 from generators.manifest import Construct, Place, Wave, manifest
@@ -78,7 +78,9 @@ def deployment(service: Service, platform: Platform) -> dict[str, Any]:
             "selector": {"matchLabels": service.labels},
             "strategy": rolling if service.replicas > 1 else {"type": "Recreate"},
             "template": {
-                "metadata": {"labels": {**naming.MANAGED_BY, **PART_OF, **service.labels}},
+                "metadata": {
+                    "labels": {**naming.MANAGED_BY, **PART_OF, **service.labels, **_injection(service, platform)}
+                },
                 "spec": pod(service, platform),
             },
         },
@@ -137,6 +139,11 @@ def disruption_budget(service: Service) -> dict[str, Any]:
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         },
     }
+
+
+def _injection(service: Service, platform: Platform) -> dict[str, str]:
+    """The router alone calls into the mesh, so it alone has a sidecar."""
+    return {"sidecar.istio.io/inject": "true"} if service.name == "router" and mesh.is_used(platform) else {}
 
 
 def _ports(service: Service) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.contract.internal import INGEST_PORT, METRICS_PORT, MODEL_PORT, STATUS_PORT
-from generators import hosts, naming, policies
+from generators import hosts, mesh, naming, policies
 from generators.cluster import broker
 from generators.cluster.deployments import SERVICES
 from generators.cluster.environment import BUCKET_CLIENTS, STORE_CLIENTS
@@ -59,7 +59,12 @@ def questions(platform: Platform) -> list[Body]:
         ("dns-ingest", ("ingest",), [*issuers, *tokens], [*kafka, *store, *buckets]),
         ("dns-promoter", ("promoter",), [*git, *tokens], [*store, *buckets]),
         ("dns-portal", ("portal",), [ingest], []),
-        ("dns-router", ("router",), [ingest], ["*.*-serve.svc.cluster.local"]),
+        (
+            "dns-router",
+            ("router",),
+            [ingest, *(mesh.CONTROL_NAMES if mesh.is_used(platform) else ())],
+            ["*.*-serve.svc.cluster.local"],
+        ),
     ]
     return [
         rule(name, *accounts, egress=[resolve(platform, names, patterns=patterns)])
@@ -69,7 +74,7 @@ def questions(platform: Platform) -> list[Body]:
 
 def services(platform: Platform) -> list[Body]:
     """What each of our services may reach, and who may reach it."""
-    public = from_entity("ingress", INGEST_PORT)
+    public = mesh.entrance(platform, INGEST_PORT) if mesh.is_used(platform) else from_entity("ingress", INGEST_PORT)
     ask_ingest = to_pods([pods(SYSTEM_NAMESPACE, "ingest")], INGEST_PORT)
     outside = [policies.to_host(host) for host in _issuer_hosts(platform)]
     private = [policies.private_ranges(platform)]
@@ -92,7 +97,7 @@ def services(platform: Platform) -> list[Body]:
             "router",
             "router",
             ingress=[public],
-            egress=[ask_ingest, to_pods([MODELS], MODEL_PORT), to_entity("ingress")],
+            egress=[ask_ingest, to_pods([MODELS], MODEL_PORT), *_entrance(platform)],
         ),
         rule("portal", "portal", ingress=[public], egress=[ask_ingest]),
         *(rule("git", "promoter", egress=[policies.to_host(host)]) for host in _git_host(platform)),
@@ -141,6 +146,13 @@ def rule(name: str, *accounts: str, **sections: list[Any]) -> Body:
 
 def api_server(platform: Platform) -> Body:
     return to_entity("kube-apiserver", platform.api_server.port)
+
+
+def _entrance(platform: Platform) -> list[Body]:
+    """The router asks models by their hosts too; in a mesh its own sidecar asks for configuration."""
+    if not mesh.is_used(platform):
+        return [to_entity("ingress")]
+    return [to_pods([mesh.gateway_pods(platform)], *mesh.GATEWAY_PORTS), mesh.control()]
 
 
 def _kafka_names() -> list[str]:

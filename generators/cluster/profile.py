@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from generators import naming
+from generators import mesh, naming
 from generators.inputs.platform import Platform
 from generators.policies import ACCOUNT, NAMESPACE, PLANE
 
@@ -11,6 +11,10 @@ from generators.policies import ACCOUNT, NAMESPACE, PLANE
 TRUSTED_LABELS = tuple(
     key.replace(".", r"\.") for key in (NAMESPACE, ACCOUNT, "k8s:io.cilium.k8s.policy.cluster", PLANE)
 )
+
+
+# Istio's plugin stands behind Cilium's in the chain, and pods' connections must not skip the sidecar.
+_BESIDE_A_MESH = {"cni": {"exclusive": False}, "socketLB": {"hostNamespaceOnly": True}}
 
 
 def cluster_profile(platform: Platform) -> dict[str, Any]:
@@ -36,6 +40,7 @@ def cluster_profile(platform: Platform) -> dict[str, Any]:
         "labelFilter": list(TRUSTED_LABELS),
         "planeLabel": naming.PLANE_LABEL,
         "ipFamilies": ["IPv4"],
+        **({"mesh": mesh.profile(platform)} if mesh.is_used(platform) else {}),
     }
 
 
@@ -49,7 +54,8 @@ def cilium_values(platform: Platform) -> dict[str, Any]:
         "l7Proxy": True,
         "envoy": {"enabled": True},  # decides TLS server names
         "kubeProxyReplacement": True,
-        "gatewayAPI": {"enabled": True},
+        "gatewayAPI": {"enabled": platform.traffic_router == "gatewayApi"},
+        **(_BESIDE_A_MESH if mesh.is_used(platform) else {}),
         "encryption": {"enabled": True, "type": "wireguard"},
         "policyCIDRMatchMode": "",  # a CIDR never selects pods or nodes
         "dnsProxy": {

@@ -25,8 +25,18 @@ ISOLATION_KINDS = (
     ("argoproj.io", "ApplicationSet"),
     ("cilium.io", "*"),
     ("kueue.x-k8s.io", "*"),
+    ("extensions.istio.io", "*"),
+    ("networking.istio.io", "EnvoyFilter"),
+    ("networking.istio.io", "Gateway"),
+    ("networking.istio.io", "ProxyConfig"),
+    ("networking.istio.io", "ServiceEntry"),
+    ("networking.istio.io", "Sidecar"),
+    ("networking.istio.io", "WorkloadEntry"),
+    ("networking.istio.io", "WorkloadGroup"),
     ("networking.k8s.io", "NetworkPolicy"),
     ("rbac.authorization.k8s.io", "*"),
+    ("security.istio.io", "*"),
+    ("telemetry.istio.io", "*"),
 )
 _APPLY = ("ServerSideApply=true", "ApplyOutOfSyncOnly=true", "FailOnSharedResource=true", "CreateNamespace=false")
 
@@ -85,25 +95,33 @@ def workloads(tenant: str, platform: Platform) -> dict[str, Any]:
     spec = application_spec(tenant, path=path, platform=platform)
     spec["destination"]["namespace"] = naming.serving_namespace(tenant)
     spec["syncPolicy"]["syncOptions"] += ["PruneLast=true", "RespectIgnoreDifferences=true"]
-    spec["ignoreDifferences"] = written_by_rollouts()
+    spec["ignoreDifferences"] = written_by_rollouts(platform)
     return application(f"{tenant}-workloads", spec, labels=naming.labels(tenant))
 
 
-def written_by_rollouts() -> list[dict[str, Any]]:
+def written_by_rollouts(platform: Platform) -> list[dict[str, Any]]:
     """Fields of a canary that the Rollouts controller owns in the cluster, always, not only while one goes on.
 
     A Service's selector is one value to the API server, so applying it would take the version off again. A weight is
     one of a list that is one value too: while it is ignored, no change of the list is applied (serving/gateway.py).
     """
-    return [
-        {"group": "", "kind": "Service", "jsonPointers": ["/spec/selector/rollouts-pod-template-hash"]},
-        {
-            "group": "gateway.networking.k8s.io",
-            "kind": "HTTPRoute",
-            "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
-            "jsonPointers": ["/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary"],
-        },
-    ]
+    selector = {"group": "", "kind": "Service", "jsonPointers": ["/spec/selector/rollouts-pod-template-hash"]}
+    return [selector, _WEIGHTS[platform.traffic_router]]
+
+
+_WEIGHTS: dict[str, dict[str, Any]] = {
+    "gatewayApi": {
+        "group": "gateway.networking.k8s.io",
+        "kind": "HTTPRoute",
+        "jqPathExpressions": [".spec.rules[].backendRefs[].weight"],
+        "jsonPointers": ["/metadata/labels/rollouts.argoproj.io~1gatewayapi-canary"],
+    },
+    "istio": {
+        "group": "networking.istio.io",
+        "kind": "VirtualService",
+        "jqPathExpressions": [".spec.http[].route[].weight"],
+    },
+}
 
 
 def application_spec(project_name: str, *, path: str, platform: Platform) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from generators import naming, versions
+from generators import mesh, naming, versions
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
@@ -15,14 +15,15 @@ CONFIRMED = {"argocd.argoproj.io/sync-options": "Prune=confirm,Delete=confirm"}
 class TenantNamespaces(Construct):
     """`<tenant>-train` and `<tenant>-serve`."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:  # noqa: ARG002
+    def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         place = Place("foundation", None, tenant.key(""), Wave.NAMESPACE)
         for plane, name in (
             ("train", naming.training_namespace(tenant.id)),
             ("serve", naming.serving_namespace(tenant.id)),
         ):
-            manifest(self, namespace(name, plane=plane, labels=naming.labels(tenant.id)), at=place)
+            labels = {**naming.labels(tenant.id), **injection(plane, platform)}
+            manifest(self, namespace(name, plane=plane, labels=labels), at=place)
 
 
 def namespace(name: str, *, plane: str, labels: Mapping[str, str]) -> dict[str, Any]:
@@ -36,6 +37,13 @@ def namespace(name: str, *, plane: str, labels: Mapping[str, str]) -> dict[str, 
             "annotations": dict(CONFIRMED),
         },
     }
+
+
+def injection(plane: str, platform: Platform) -> dict[str, str]:
+    """Whether pods get a sidecar: servers do, jobs would not end with one."""
+    if not mesh.is_used(platform):
+        return {}
+    return {mesh.INJECTION_LABEL: "enabled" if plane == "serve" else "disabled"}
 
 
 def pod_security() -> dict[str, str]:

@@ -4,7 +4,7 @@ Every rule names accounts. `default` is named by none, so the default deny alone
 """
 
 from app.contract.internal import METRICS_PORT, MODEL_PORT, STATUS_PORT
-from generators import hosts, naming, policies
+from generators import hosts, mesh, naming, policies
 from generators.inputs.platform import Platform
 from generators.inputs.recipes import tenant_recipes
 from generators.inputs.tenant import Tenant
@@ -71,15 +71,18 @@ def training_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, st
 def serving_policies(tenant: Tenant, platform: Platform) -> list[tuple[Body, str]]:
     """Policies of `<tenant>-serve`, likewise."""
     labels, model = naming.labels(tenant.id), subject(MODEL)
-    requests = [from_pods([pods(SYSTEM_NAMESPACE, "router")], MODEL_PORT), from_entity("ingress", MODEL_PORT)]
-    names = hosts.storage_names(tenant, platform)
+    entrance = mesh.entrance(platform, MODEL_PORT) if mesh.is_used(platform) else from_entity("ingress", MODEL_PORT)
+    requests = [from_pods([pods(SYSTEM_NAMESPACE, "router")], MODEL_PORT), entrance]
+    metrics = mesh.METRICS_PORT if mesh.is_used(platform) else MODEL_PORT
+    names = [*hosts.storage_names(tenant, platform), *(mesh.CONTROL_NAMES if mesh.is_used(platform) else ())]
     made = [
         policies.default_deny(labels),
         policy("dns", of=model, labels=labels, egress=[resolve(platform, names, patterns=ray_heads(tenant))]),
         policy("bucket", of=model, labels=labels, egress=own_store(tenant, platform)),
         policy("models", of=model, labels=labels, egress=[models_store(platform)]),
         policy("requests", of=model, labels=labels, ingress=requests),
-        policy("scrape", of=model, labels=labels, ingress=[from_pods([PROMETHEUS], MODEL_PORT)]),
+        policy("scrape", of=model, labels=labels, ingress=[from_pods([PROMETHEUS], metrics)]),
+        *([policy("mesh", of=model, labels=labels, egress=[mesh.control()])] if mesh.is_used(platform) else []),
         *(ray_policies(tenant) if ray_heads(tenant) else []),
     ]
     return [(body, "") for body in made]

@@ -43,8 +43,6 @@ def refuse_across(
 def refuse_platform(platform: Platform, source: PlatformSource) -> None:
     """Recipes and digests of the catalogue, registries and digests of the images."""
     document = source.document
-    if platform.traffic_router == "istio":
-        document.refuse(("trafficRouter",), "'istio' is not rendered by this version; use gatewayApi")
     for name, base in platform.catalogue.items():
         if base.recipe not in recipe_names():
             document.refuse(("catalogue", name, "recipe"), _unknown("recipe", base.recipe, recipe_names()))
@@ -112,6 +110,19 @@ def refuse_record(name: str, record: ModelRecord, document: Document, platform: 
         if version.version != (wanted := f"{name}-{version.job[:12]}"):
             text = f"{version.version!r} is not the name of job {version.job} in this record; it is {wanted!r}"
             document.refuse(("versions", index, "version"), text)
+    if record.serving.runtime == "ray":
+        refuse_ray(name, document, platform)
+
+
+def refuse_ray(name: str, document: Document, platform: Platform) -> None:
+    """What Ray Serve and KubeRay cannot do."""
+    if name[0].isdigit():
+        document.refuse((), f"{name!r} begins with a digit, which KubeRay takes for no RayService; rename the file")
+    if platform.traffic_router == "istio":
+        text = (
+            "'ray' speaks between its pods on ports that no sidecar lets through; use vllm behind trafficRouter istio"
+        )
+        document.refuse(("serving", "runtime"), text)
 
 
 def refuse_taken_name(name: str, models: Collection[str], document: Document) -> None:

@@ -5,7 +5,7 @@ Labels tenant, model and version are written by the scraping, over whatever a se
 
 from typing import Any
 
-from generators import naming, versions
+from generators import mesh, naming, versions
 from generators.manifest import Wave
 from generators.serving import scaling
 from generators.serving.queries import HASH, of_model
@@ -30,8 +30,7 @@ def pod_monitor(served: Served) -> dict[str, Any]:
     """Every server of the model, whichever set it is of; only /metrics is read."""
     labels = {naming.VERSION_LABEL: "version", "rollouts-pod-template-hash": HASH}
     endpoint = {
-        "port": runtime(served).metrics_port,
-        "path": "/metrics",
+        **_shown_at(served),
         "interval": "15s",
         "honorLabels": False,
         "relabelings": [
@@ -42,6 +41,13 @@ def pod_monitor(served: Served) -> dict[str, Any]:
     }
     spec = {"selector": {"matchLabels": {naming.MODEL_LABEL: served.model}}, "podMetricsEndpoints": [endpoint]}
     return _object(served, "PodMonitor", spec)
+
+
+def _shown_at(served: Served) -> dict[str, Any]:
+    """In a mesh the sidecar's agent shows the server's metrics; the server's own port asks for mTLS."""
+    if mesh.is_used(served.platform):
+        return {"portNumber": mesh.METRICS_PORT, "path": mesh.METRICS_PATH}
+    return {"port": runtime(served).metrics_port, "path": "/metrics"}
 
 
 def rules(served: Served) -> dict[str, Any]:

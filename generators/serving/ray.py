@@ -150,7 +150,7 @@ def serve_config(served: Served) -> dict[str, Any]:
     model = {
         "model_loading_config": {"model_id": served.model, "model_source": weights_folder(served)},
         "engine_kwargs": {"tensor_parallel_size": gpus, "trust_remote_code": False},
-        "placement_group_config": {"bundles": [{"CPU": 1, "GPU": 1}] * gpus, "strategy": "STRICT_PACK"},
+        "placement_group_config": {"bundles": [{"CPU": 1, "GPU": 1} for _ in range(gpus)], "strategy": "STRICT_PACK"},
         "deployment_config": {
             "num_replicas": served.record.serving.replicas,
             "max_ongoing_requests": CONCURRENT_REQUESTS,

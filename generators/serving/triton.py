@@ -1,9 +1,9 @@
 """Runtime `triton`: Triton Inference Server with its vLLM backend behind its OpenAI front.
 
-Source: triton-inference-server/server, python/openai (documented for 26.02), and vllm_backend, src/model.py. The front starts
-Triton in the same process with model control NONE, and the KServe fronts stay off: what the repository holds at start
-is loaded, and nothing can be loaded or unloaded later. The backend sets `max_batch_size` 0 and batches continuously in
-vLLM, which takes the place of Triton's dynamic batcher.
+Source: triton-inference-server/server, python/openai (as documented for 26.02), and vllm_backend, src/model.py. The
+front starts Triton in its own process with model control NONE, and the KServe fronts stay off: what the repository
+holds at start is loaded, and nothing can be loaded or unloaded later. The backend sets `max_batch_size` 0 and batches
+continuously in vLLM, which takes the place of Triton's dynamic batcher.
 """
 
 import json

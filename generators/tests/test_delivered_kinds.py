@@ -87,12 +87,18 @@ def test_owners_promote_by_the_status_of_a_rollout_and_change_nothing_else() -> 
 def test_argo_cd_leaves_what_a_canary_writes_and_nothing_more() -> None:
     spec = workloads("acme", platform())["spec"]
     ignored = {each["kind"]: each for each in spec["ignoreDifferences"]}
-    assert spec["ignoreDifferences"] == written_by_rollouts()
+    assert spec["ignoreDifferences"] == written_by_rollouts(platform())
     assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
     assert ignored.keys() == {"Service", "HTTPRoute"}
     assert ignored["Service"]["jsonPointers"] == ["/spec/selector/rollouts-pod-template-hash"]
     # not only while a label says that a canary goes on: Argo CD asks each side by itself, and Git's has no label
     assert ignored["HTTPRoute"]["jqPathExpressions"] == [".spec.rules[].backendRefs[].weight"]
+
+
+def test_argo_cd_leaves_the_weights_of_whichever_router_splits_them() -> None:
+    mesh = workloads("acme", sample_platform(trafficRouter="istio"))["spec"]["ignoreDifferences"]
+    assert [each["kind"] for each in mesh] == ["Service", "VirtualService"]
+    assert mesh[1]["jqPathExpressions"] == [".spec.http[].route[].weight"]
 
 
 def written(grants: list[Any]) -> set[tuple[str, str]]:

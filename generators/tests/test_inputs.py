@@ -164,7 +164,6 @@ PLATFORM = [
             " lower a guarantee"
         ),
     ),
-    ("trafficRouter: gatewayApi", "trafficRouter: istio", "trafficRouter: 'istio' is not rendered by this version"),
     ('ciliumVersion: "1.20"', 'ciliumVersion: "1.19"', "ciliumVersion: '1.19': Input should be '1.20'"),
     ("domain: models.tenon.example", "domain: Models", "domain: 'Models': String should match pattern"),
     ("cluster: eu1\n", "", "cluster: is missing; it is mandatory"),

@@ -15,6 +15,7 @@ from isolation.tree import Tree
 
 CLUSTER_SUFFIX = "svc.cluster.local"
 _AWS_STORAGE = re.compile(r"(.*[.-])?s3([.-].*)?\.amazonaws\.com\.", re.DOTALL)
+_INSIDE = (".cluster.local.", ".internal.", ".local.", ".svc.")
 _REGION = "eu-central-1"  # asked besides the platform's own, since a bucket answers under its region's names only
 
 
@@ -108,6 +109,6 @@ def may_list(profile: Profile, role: Role, entry: NamePattern) -> bool:
 def is_outside_host(name: str) -> bool:
     """A host outside of the cluster that is no endpoint of an object store."""
     plain = normal(name)
-    if plain == "." or plain.endswith((".cluster.local.", ".local.", ".svc.", ".internal.")) or "." not in plain.rstrip("."):
+    if plain == "." or plain.endswith(_INSIDE) or "." not in plain.rstrip("."):
         return False
     return not _AWS_STORAGE.fullmatch(plain)
