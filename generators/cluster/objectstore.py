@@ -7,7 +7,6 @@ names one (`storage.mode: s3`).
 from typing import Any
 
 from generators import hosts, naming, restricted
-from generators.foundation.namespaces import CONFIRMED
 from generators.foundation.storage import FILER_PORT, MASTER_PORT, VOLUME_PORT
 from generators.inputs.platform import Platform
 from generators.manifest import Construct, Place, Wave, manifest
@@ -19,25 +18,15 @@ _SELECTOR = {"app.kubernetes.io/name": NAME}
 
 
 class PlatformObjectStore(Construct):
-    """Disk, Service and StatefulSet `filer`; nothing with storage outside the cluster."""
+    """Service and StatefulSet `filer`; nothing with storage outside the cluster."""
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         if platform.storage.mode == "s3":
             return
         place = Place("foundation", naming.STORAGE_NAMESPACE, "platform.yaml storage", Wave.SERVICE)
-        for body in (disk(), service(), stateful_set(platform)):
-            manifest(self, body, at=place)
-
-
-def disk() -> dict[str, Any]:
-    """Every bucket of every tenant; Argo CD asks a person before it goes."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY), "annotations": dict(CONFIRMED)},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": DISK}}},
-    }
+        manifest(self, service(), at=place)
+        manifest(self, stateful_set(platform), at=place)
 
 
 def service() -> dict[str, Any]:
@@ -57,7 +46,7 @@ def service() -> dict[str, Any]:
 
 
 def stateful_set(platform: Platform) -> dict[str, Any]:
-    """Never two pods on one disk; its own name, which the master remembers, does not change with the pod's address."""
+    """Its disk outlives it, and its own name, which the master remembers, does not change with the pod's address."""
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
     asked = {"httpGet": {"path": "/healthz", "port": "filer"}, "timeoutSeconds": 5}
     container = {
@@ -81,8 +70,9 @@ def stateful_set(platform: Platform) -> dict[str, Any]:
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
         "containers": [container],
-        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": NAME}}, temporary],
+        "volumes": [temporary],
     }
+    disk = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": DISK}}}
     return {
         "apiVersion": "apps/v1",
         "kind": "StatefulSet",
@@ -91,7 +81,9 @@ def stateful_set(platform: Platform) -> dict[str, Any]:
             "serviceName": NAME,
             "replicas": 1,
             "selector": {"matchLabels": dict(_SELECTOR)},
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
             "template": {"metadata": {"labels": {**naming.MANAGED_BY, **_SELECTOR}}, "spec": pod},
+            "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": disk}],
         },
     }
 

@@ -6,7 +6,7 @@ import pytest
 
 from generators import hosts, naming
 from generators.cluster import cilium
-from generators.cluster.objectstore import PlatformObjectStore, command, disk, service, stateful_set
+from generators.cluster.objectstore import PlatformObjectStore, command, service, stateful_set
 from generators.foundation.storage import FILER_PORTS
 from generators.tests.samples import made, platform
 
@@ -38,11 +38,10 @@ def dns(port: dict[str, Any]) -> list[dict[str, str]]:
 
 
 @pytest.mark.requirement("A18")
-def test_it_is_restricted_and_its_disk_goes_only_when_a_person_says_so() -> None:
-    assert disk()["metadata"]["annotations"] == {"argocd.argoproj.io/sync-options": "Prune=confirm,Delete=confirm"}
-    pod = stateful_set(platform())["spec"]["template"]["spec"]
-    (claim,) = [volume["persistentVolumeClaim"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
-    assert claim == {"claimName": disk()["metadata"]["name"]}
+def test_it_is_restricted_and_its_disk_outlives_it() -> None:
+    spec = stateful_set(platform())["spec"]
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    pod = spec["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"]
     assert "@sha256:" in pod["containers"][0]["image"]

@@ -45,6 +45,7 @@ BUILT_IN: dict[str, Any] = {
     "Secret": client.V1Secret,
     "Service": client.V1Service,
     "ServiceAccount": client.V1ServiceAccount,
+    "StatefulSet": client.V1StatefulSet,
 }
 BUILT_IN_GROUPS = ("apps/", "networking.k8s.io/", "rbac.authorization.k8s.io/")
 
