@@ -53,7 +53,7 @@ def scale(folder: Path, tenants: int) -> None:
     each, size = whole.seconds / tenants * 1000, whole.peak / 2**20
     tell(
         f"{tenants:5} tenants {objects:7} objects {whole.seconds:7.2f} s {whole.cpu:7.2f} s CPU {each:6.1f} ms each"
-        f" {size:6.0f} MiB  --only {one.seconds:.2f} s  load {os.getloadavg()[0]:.1f}"
+        f" {size:6.0f} MiB  --only {one.seconds:.2f} s, {one.cpu:.2f} s CPU  load {os.getloadavg()[0]:.1f}"
     )
 
 

@@ -1,6 +1,8 @@
 """What a change takes away: pruned at once, kept until somebody confirms, or left outside for its owner to export."""
 
+import json
 from collections import Counter
+from typing import Any
 
 from generators.changes.gpus import directory_entry
 from generators.changes.objects import Change, Files, Section, owner_of, shown
@@ -20,6 +22,7 @@ def removal_changes(changes: tuple[Change, ...], base: Files, head: Files) -> Se
         if owner in gone:
             rows.append((owner, "tenant", "all of it is removed"))
             rows += [(owner, "export first", what) for what in _to_export(owner, base)]
+            rows += [(owner, "renamed?", what) for what in _successors(owner, base, head)]
         rows += [(owner, "kept until confirmed", shown(change.body)) for change in kept]
         rows += [(owner, "pruned", f"{number} {kind}") for kind, number in sorted(pruned.items())]
     total = sum(change.after is None for change in changes)
@@ -54,7 +57,25 @@ def _is_kept(change: Change) -> bool:
 
 def _to_export(owner: str, base: Files) -> list[str]:
     """Argo CD deletes no objects of a bucket; they stay for nobody once the tenant is gone."""
-    cluster, tenant = owner.split("/", 1)
-    entry = directory_entry(f"{cluster}/tenants/{tenant}", tenant, base)
+    entry = _entry(owner, base)
     models = ", ".join(sorted(entry.get("models", {})))
     return [f"bucket {entry['bucket']}{f' (models {models})' if models else ''}"] if "bucket" in entry else []
+
+
+def _successors(owner: str, base: Files, head: Files) -> list[str]:
+    """New tenants with a caller of the one that goes: a caller has one tenant, so this is the same one renamed."""
+    callers = _callers(owner, base)
+    new = sorted(each for each in _owners(head) - _owners(base) if callers & _callers(each, head))
+    return [
+        f"{each} has its callers; a rename deletes the old and starts anew, so move jobs and bucket first"
+        for each in new
+    ]
+
+
+def _callers(owner: str, files: Files) -> set[str]:
+    return {json.dumps(caller, sort_keys=True) for caller in _entry(owner, files).get("credentials", ())}
+
+
+def _entry(owner: str, files: Files) -> dict[str, Any]:
+    cluster, tenant = owner.split("/", 1)
+    return directory_entry(f"{cluster}/tenants/{tenant}", tenant, files)

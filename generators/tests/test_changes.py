@@ -122,3 +122,10 @@ def test_a_removed_tenant_says_what_is_pruned_what_waits_and_what_to_export(tree
 def test_a_namespace_that_goes_without_its_tenant_is_counted_too(tree: Files) -> None:
     head = without(without(tree, "eu1/tenants/globex"), f"{ACME}/foundation/_cluster/core_namespace_acme-train")
     assert removed_places(compare(tree, head), tree, head) == ("eu1/globex", "eu1/acme: Namespace acme-train")
+
+
+def test_a_renamed_tenant_is_known_by_its_callers(tree: Files) -> None:
+    head = {path.replace("acme", "apex"): text for path, text in tree.items()}  # the directory keeps its callers
+    rows = removal_changes(compare(tree, head), tree, head).rows
+    (found,) = (row for row in rows if row[1] == "renamed?")
+    assert str(found[2]).startswith("eu1/apex has its callers")

@@ -99,6 +99,12 @@ def test_another_tenant_changes_no_file_that_was_there(inputs: Inputs, rendering
     assert {path.split("/")[3] for path in more.files.keys() - rendering.files.keys()} == {name}
 
 
+def test_each_tenant_that_is_done_is_told(inputs: Inputs) -> None:
+    told: list[tuple[int, int]] = []
+    render_all(inputs, progress=lambda done, of: told.append((done, of)))
+    assert told == [(number, len(inputs.tenants)) for number in range(1, len(inputs.tenants) + 1)]
+
+
 def test_a_tenant_that_goes_takes_exactly_its_own_files(root: Path, rendering: Rendering) -> None:
     write(root)
     (root / "tenants" / "initech.yaml").unlink()

@@ -1,6 +1,7 @@
 """`tenon render`: what it prints, what it writes, and the exit codes others rely on."""
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,15 @@ def test_a_tenant_without_a_file_is_bad_input(root: Path, words: list[str]) -> N
 def test_a_folder_without_inputs_is_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "--root", str(tmp_path)]) == 2
     assert "platform.yaml:1: cannot be read" in capsys.readouterr().err
+
+
+def test_a_killed_process_is_a_missing_component_and_nothing_is_written(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise BrokenProcessPool("terminated abruptly")
+
+    monkeypatch.setattr("generators.rendering.render", killed)
+    assert main(["render", "--root", str(root)]) == 3
+    assert "a process of the rendering was killed (terminated abruptly); is memory short?" in capsys.readouterr().err
+    assert not (root / "rendered").exists()
