@@ -62,13 +62,14 @@ def crd_texts(kinds: Iterable[Kind]) -> dict[Kind, str]:
 @cache
 def known_crds() -> dict[Kind, str]:
     """Every kind, with each of its versions, that the sources define -> the text of its CRD."""
-    found: dict[Kind, str] = {}
-    for source in SOURCES:
-        folder = module_folder(source.tools, source.module)
-        for path in sorted(folder.glob(source.files)):
-            for text in _SEPARATOR.split(path.read_text(encoding="utf-8")):
-                found |= dict.fromkeys(_kinds(text), text)
-    return found
+    return {kind: text for each in SOURCES for kind, text in crds_in(each, module_folder(each.tools, each.module))}
+
+
+def crds_in(source: Source, folder: Path) -> Iterator[tuple[Kind, str]]:
+    """The kinds whose CRDs stand in a source's unpacked folder, each with the text."""
+    for path in sorted(folder.glob(source.files)):
+        for text in _SEPARATOR.split(path.read_text(encoding="utf-8")):
+            yield from ((kind, text) for kind in _kinds(text))
 
 
 @cache

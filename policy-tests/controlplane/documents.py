@@ -18,6 +18,11 @@ except ImportError:  # PyYAML without its C part
     from yaml import SafeLoader as Loader  # type: ignore[assignment]
 
 
+def read_yaml(text: str) -> Any:
+    """One document, by the fast reader where PyYAML has it."""
+    return yaml.load(text, Loader=Loader)
+
+
 @dataclass(frozen=True)
 class Document:
     """One object; `origin` says where it stands, for messages."""
@@ -27,7 +32,7 @@ class Document:
 
     @cached_property
     def body(self) -> dict[str, Any]:
-        body = yaml.load(self.text, Loader=Loader)
+        body = read_yaml(self.text)
         if not isinstance(body, dict):
             raise TypeError(f"{self.origin}: holds no object")
         return body
@@ -42,7 +47,8 @@ class Document:
 
     @property
     def namespace(self) -> str | None:
-        return self.body["metadata"].get("namespace")
+        namespace: str | None = self.body["metadata"].get("namespace")
+        return namespace
 
 
 def document(body: dict[str, Any], origin: str = "a test") -> Document:

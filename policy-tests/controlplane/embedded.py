@@ -36,8 +36,8 @@ _POD_FIELDS = {
 
 def embedded(outer: Document) -> Iterator[Document]:
     """Every object and pod inside, at any depth; objects inside workflows with their parameters filled in."""
-    for path, pod in _pod_templates(outer.body, ()):
-        yield _pod(outer, pod, at=".".join(path))
+    for path, template in _pod_templates(outer.body, ()):
+        yield _pod(outer, template, at=".".join(path))
     if outer.body["kind"] in _WORKFLOWS:
         for inner in _of_workflow(outer):
             yield inner
@@ -116,9 +116,16 @@ def _pod(outer: Document, template: Mapping[str, Any], *, at: str) -> Document:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {**metadata, "name": "inside", "namespace": outer.namespace},
-        "spec": dict(template["spec"]),
+        "spec": {**template["spec"], "volumes": [*template["spec"].get("volumes", ()), *_claimed(outer)]},
     }
     return document(body, f"{outer.origin} pod at {at}")
+
+
+def _claimed(outer: Document) -> list[dict[str, Any]]:
+    """The volumes that a StatefulSet's controller adds, one for each of its claims."""
+    claims = outer.body["spec"].get("volumeClaimTemplates", ()) if outer.body["kind"] == "StatefulSet" else ()
+    names = [claim["metadata"]["name"] for claim in claims]
+    return [{"name": name, "persistentVolumeClaim": {"claimName": f"{name}-inside"}} for name in names]
 
 
 def _placed(inner: Document, namespace: str | None) -> Document:
