@@ -1,12 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model test-apiserver get-tools lint types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo test test-model test-apiserver test-controllers get-tools lint types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
 LOCKS := requirements/bootstrap.txt requirements/dev.txt requirements/model.txt
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-17s %s\n", $$1, $$2}'
 
 install: .venv/installed ## .venv with everything, pinned by hash, and the `tenon` command
 
@@ -31,6 +31,9 @@ test-model: install ## the trainer on SmolLM2-135M, end to end
 
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
 	$(BIN)/pytest -m apiserver -q -s policy-tests generators
+
+test-controllers: install ## the real controllers in a private network namespace (needs Go, and root or user namespaces)
+	$(BIN)/pytest -m controllers -q -s policy-tests
 
 TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
 
