@@ -7,6 +7,7 @@ Training namespaces are not: nobody calls a job, and a sidecar that goes on keep
 
 from typing import Any
 
+from app.contract.internal import MODEL_PORT
 from generators import hosts
 from generators.inputs.platform import Platform
 from generators.manifest import Body
@@ -21,6 +22,19 @@ INJECTION_LABEL = "istio-injection"
 
 # The agent asks for the short form, and for the full one by the resolver's last search domain.
 CONTROL_NAMES = (f"{CONTROL_ACCOUNT}.{CONTROL_NAMESPACE}.svc", hosts.service(CONTROL_ACCOUNT, CONTROL_NAMESPACE))
+
+# No outbound capture: a server calls the object store and nothing in the mesh, and its init containers run before
+# the sidecar does. Requests equal to limits, as the quota counts them.
+SERVER_ANNOTATIONS = {
+    "prometheus.io/path": "/metrics",
+    "prometheus.io/port": str(MODEL_PORT),
+    "prometheus.io/scrape": "true",  # the sidecar's agent merges the server's metrics into its own
+    "sidecar.istio.io/proxyCPU": "250m",
+    "sidecar.istio.io/proxyCPULimit": "250m",
+    "sidecar.istio.io/proxyMemory": "256Mi",
+    "sidecar.istio.io/proxyMemoryLimit": "256Mi",
+    "traffic.sidecar.istio.io/includeOutboundIPRanges": "",
+}
 
 
 def is_used(platform: Platform) -> bool:

@@ -79,8 +79,6 @@ def entrance_policies(platform: Platform) -> list[Body]:
 def values() -> dict[str, Any]:
     """Values of Istio's charts that the rendered objects rely on; the installation reads them from here."""
     wanted = {
-        "base": {"defaultRevision": "default"},
-        "cni": {"chained": True},
         "istiod": {
             "meshConfig": {
                 "accessLogFile": "",

@@ -19,19 +19,6 @@ from generators.serving.services import PORT, arm_service, canary_service, stabl
 ROUTE = "versions"  # name of the route whose weights a canary moves
 _CONNECTION_ATTEMPTS = 2
 
-# No outbound capture: a server calls the object store and nothing in the mesh, and its init containers run before
-# the sidecar does. Requests equal to limits, as the quota counts them.
-POD_ANNOTATIONS = {
-    "prometheus.io/path": "/metrics",
-    "prometheus.io/port": "8000",
-    "prometheus.io/scrape": "true",  # the sidecar's agent merges the server's metrics into its own
-    "sidecar.istio.io/proxyCPU": "250m",
-    "sidecar.istio.io/proxyCPULimit": "250m",
-    "sidecar.istio.io/proxyMemory": "256Mi",
-    "sidecar.istio.io/proxyMemoryLimit": "256Mi",
-    "traffic.sidecar.istio.io/includeOutboundIPRanges": "",
-}
-
 
 def objects(served: Served) -> Objects:
     """The routes of the model's host, and how each of its Services is called."""

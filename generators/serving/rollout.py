@@ -35,7 +35,7 @@ def rollout(served: Served) -> dict[str, Any]:
             "progressDeadlineSeconds": 2 * START_SECONDS,  # image and weights are large
             "progressDeadlineAbort": True,
             "selector": {"matchLabels": selector(served.name)},
-            "template": traffic.router(served).annotated(runtime(served).template(served)),
+            "template": runtime(served).template(served),
             "strategy": _strategy(served),
         },
     }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.contract.internal import MODEL_PORT
 from app.contract.models import ModelRecord, ModelVersion, Stage
-from generators import hosts, naming, restricted
+from generators import hosts, mesh, naming, restricted
 from generators.foundation.storage import external_secret
 from generators.inputs.platform import GpuFlavor, Platform
 from generators.inputs.tenant import Tenant
@@ -116,7 +116,8 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
         "topologySpreadConstraints": [_spread(served)],
         **(_on_gpu_nodes(flavor.node_labels) if served.gpus else {}),
     }
-    return {"metadata": {"labels": pod_labels(served)}, "spec": spec}
+    annotations = {"annotations": dict(mesh.SERVER_ANNOTATIONS)} if mesh.is_used(served.platform) else {}
+    return {"metadata": {"labels": pod_labels(served), **annotations}, "spec": spec}
 
 
 def share_of(flavor: GpuFlavor, gpus: int) -> dict[str, Any]:

@@ -245,6 +245,16 @@ def test_a_sidecar_is_counted_by_the_quota_as_it_may_use() -> None:
     assert annotations["sidecar.istio.io/proxyMemory"] == annotations["sidecar.istio.io/proxyMemoryLimit"]
 
 
+def test_every_server_of_a_model_is_told_so_whichever_object_starts_it() -> None:
+    objects = model(ISTIO, ab=AB, experiment={"duration": "1h"})
+    templates = [objects[SERVE, "Rollout", name]["spec"]["template"] for name in ("replies", "replies-b")]
+    for body in of_kind(objects, "Experiment").values():
+        templates += [each["template"] for each in body["templates"]]
+
+    assert len(templates) == 4
+    assert {str(each["metadata"]["annotations"]) for each in templates} == {str(mesh.SERVER_ANNOTATIONS)}
+
+
 def test_weights_are_fetched_past_a_sidecar_that_does_not_run_yet() -> None:
     template = model(ISTIO)[SERVE, "Rollout", "replies"]["spec"]["template"]
 
