@@ -1,5 +1,7 @@
 """Priorities of workloads and of pods."""
 
+from typing import Any
+
 from generators import naming
 from generators.cluster.argo import CLUSTER_KINDS
 from generators.cluster.priorities import WORKLOADS, PlatformPriorities, pod_priorities
@@ -26,5 +28,5 @@ def test_argo_cd_may_deliver_every_priority_class() -> None:
     assert kinds <= set(CLUSTER_KINDS)
 
 
-def made_priorities() -> dict[tuple[str, str, str], dict[str, object]]:
+def made_priorities() -> dict[tuple[str, str, str], dict[str, Any]]:
     return made(PlatformPriorities, platform=platform())
