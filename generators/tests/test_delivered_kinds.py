@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from generators.foundation import delivered
 from generators.foundation.delivery import ISOLATION_KINDS, tenant_project, workloads, written_by_rollouts
@@ -32,17 +31,14 @@ def trees(rendering: Rendering, tmp_path_factory: pytest.TempPathFactory) -> lis
 
 
 def kinds(tree: Rendering, plane: str) -> Found:
-    """Group and kind of everything below workloads/<tenant>-<plane>."""
-    bodies = [yaml.safe_load(text) for path, text in tree.files.items() if "/workloads/" in path]
-    return {
-        (body["apiVersion"].rpartition("/")[0], body["kind"])
-        for body in bodies
-        if body["metadata"]["namespace"].endswith(f"-{plane}")
-    }
+    """Group and kind, as file names spell them, of everything below workloads/<tenant>-<plane>."""
+    files = [path.split("/") for path in tree.files if "/workloads/" in path]
+    named = [name.split("_") for *_, namespace, name in files if namespace.endswith(f"-{plane}")]
+    return {("" if group == "core" else group, kind) for group, kind, *_ in named}
 
 
 def listed(found: tuple[delivered.Kind, ...]) -> Found:
-    return {(each.group, each.kind) for each in found}
+    return {(each.group, each.kind.lower()) for each in found}
 
 
 def test_a_tenants_application_brings_the_listed_kinds_alone(trees: list[Rendering]) -> None:
@@ -61,7 +57,7 @@ def test_no_kind_is_listed_that_no_option_renders(trees: list[Rendering]) -> Non
 
 def test_project_and_deployer_hold_the_same_list() -> None:
     spec = tenant_project("acme", platform())["spec"]
-    allowed = {(each["group"], each["kind"]) for each in spec["namespaceResourceWhitelist"]}
+    allowed = {(each["group"], each["kind"].lower()) for each in spec["namespaceResourceWhitelist"]}
     assert allowed == listed(delivered.TRAINING) | listed(delivered.serving(platform()))
     assert written(serving_grants(sample_tenant(), platform())) == resources(delivered.serving(platform()))
     assert written(training_grants(sample_tenant())) == resources(delivered.TRAINING)
@@ -72,7 +68,7 @@ def test_no_listed_kind_is_one_that_isolates() -> None:
         for group, kind in listed(delivered.TRAINING) | listed(
             delivered.serving(sample_platform(trafficRouter=router))
         ):
-            assert {(group, kind), (group, "*")}.isdisjoint(ISOLATION_KINDS)
+            assert {(group, kind), (group, "*")}.isdisjoint((group, kind.lower()) for group, kind in ISOLATION_KINDS)
 
 
 def test_owners_promote_by_the_status_of_a_rollout_and_change_nothing_else() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contract.models import CanaryStrategy, Serving, Stage
+from generators.rendering import Rendering
 from generators.serving.rollout import peak_gpus, peak_pods, rollout_steps
 from generators.tests.samples import SERVE, record, version
 from generators.tests.served import command, option, rollout, served, serving, spec
@@ -31,6 +32,15 @@ def test_automatic_approval_waits_for_nobody() -> None:
     steps = rollout(record(canary={"approval": "auto"}))["strategy"]["canary"]["steps"]
     assert {"pause": {}} not in steps
     assert sum("pause" in step for step in steps) == len(DEFAULT) - 1
+
+
+@pytest.mark.parametrize(
+    ("file", "waits"), [("acme-serve/argoproj.io_rollout_replies", 2), ("globex-serve/argoproj.io_rollout_extract", 0)]
+)
+def test_both_modes_of_a_canary_are_rendered(rendering: Rendering, file: str, waits: int) -> None:
+    (text,) = [text for path, text in rendering.files.items() if path.endswith(f"{file}.yaml")]
+    assert text.count("pause: {}") == waits
+    assert text.count("setWeight:") >= len(DEFAULT)
 
 
 def test_own_weights_are_the_steps() -> None:
@@ -176,7 +186,7 @@ def simulated_peak(chosen: tuple[int, ...], replicas: int) -> int:
     return max(seen)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(weights, st.integers(1, 64))
 def test_no_move_of_the_controller_needs_more_pods_than_the_peak(chosen: tuple[int, ...], replicas: int) -> None:
     assert simulated_peak(chosen, replicas) == peak_pods(with_weights(chosen, replicas))
