@@ -1,9 +1,9 @@
 """The fixtures as requests.
 
-A file has a `base` object, who asks (`as`), and the lists `good` and `bad`. A case says what it is and sets values of
-the base by JSON pointer; null takes a value out. A bad one also has words of the rule that refuses it. With `update`
-the base is there already (made by `madeBy`) and the case changes it: the object itself, or the subresource that
-`update` names; `made` sets values of that base.
+A file has a `base` object, who asks (`as`), and the lists `good` and `bad`; `tree` names the tree of its tenants where
+it is not the sample. A case says what it is and sets values of the base by JSON pointer; null takes a value out. A bad
+one also has words of the rule that refuses it. With `update` the base is there already (made by `madeBy`) and the case
+changes it: the object itself, or the subresource that `update` names; `made` sets values of that base.
 """
 
 import copy
@@ -25,6 +25,7 @@ class Case:
     """One request. `refused` None: it is let through; `update` None: it creates."""
 
     policy: str
+    tree: str
     says: str
     user: str
     maker: str
@@ -59,6 +60,7 @@ def read_cases(file: Path) -> Iterator[Case]:
         for each in read[key]:
             yield Case(
                 policy=file.stem,
+                tree=read.get("tree", "sample"),
                 says=each["says"],
                 user=each.get("as", read["as"]),
                 maker=read.get("madeBy", read["as"]),
@@ -69,13 +71,14 @@ def read_cases(file: Path) -> Iterator[Case]:
             )
 
 
-def all_cases() -> list[Case]:
-    return [case for file in sorted(FOLDER.glob("*.yaml")) for case in read_cases(file)]
+def cases_of(tree: str) -> list[Case]:
+    """The fixtures that speak of one tree's tenants."""
+    return [case for file in sorted(FOLDER.glob("*.yaml")) for case in read_cases(file) if case.tree == tree]
 
 
-def case_kinds() -> set[Kind]:
+def kinds_of(cases: list[Case]) -> set[Kind]:
     """Every kind that a fixture is of."""
-    bodies = [changed(case.base, case.changes) if case.update is None else case.base for case in all_cases()]
+    bodies = [changed(case.base, case.changes) if case.update is None else case.base for case in cases]
     return {(body["apiVersion"], body["kind"]) for body in bodies}
 
 

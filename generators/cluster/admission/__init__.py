@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from generators.cluster.admission import namespaces, pods, rollouts, routes, workflows
+from generators.cluster.admission import meshes, namespaces, pods, rollouts, routes, workflows
 from generators.cluster.admission.policy import AdmissionPolicy, binding_body, policy_body
 from generators.inputs.platform import Platform
 from generators.manifest import Construct, Place, Wave, manifest
@@ -38,4 +38,5 @@ def admission_policies(platform: Platform) -> Sequence[AdmissionPolicy]:
         routes.routes(platform),
         routes.services(),
         routes.entrances(),
+        *meshes.mesh_policies(platform),
     )
