@@ -111,11 +111,14 @@ def refuse_record(name: str, record: ModelRecord, document: Document, platform: 
             text = f"{version.version!r} is not the name of job {version.job} in this record; it is {wanted!r}"
             document.refuse(("versions", index, "version"), text)
     if record.serving.runtime == "ray":
-        refuse_ray(name, document, platform)
+        refuse_ray(name, record, document, platform=platform)
 
 
-def refuse_ray(name: str, document: Document, platform: Platform) -> None:
+def refuse_ray(name: str, record: ModelRecord, document: Document, *, platform: Platform) -> None:
     """What Ray Serve and KubeRay cannot do."""
+    if not record.serving.replicas or not record.serving.gpus_per_replica:
+        text = "Ray Serve starts no engine without a server and a GPU; set replicas and gpusPerReplica to 1 at least"
+        document.refuse(("serving",), text)
     if name[0].isdigit():
         document.refuse((), f"{name!r} begins with a digit, which KubeRay takes for no RayService; rename the file")
     if platform.traffic_router == "istio":

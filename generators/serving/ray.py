@@ -13,7 +13,6 @@ import yaml
 from app.contract.internal import METRICS_PORT, MODEL_PORT
 from generators import naming, restricted, versions
 from generators.manifest import Wave
-from generators.serving import ray_access
 from generators.serving.merged import merged, weights_folder
 from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import Objects, Served, access_key, pod
@@ -37,6 +36,7 @@ METRICS = RuntimeMetrics(
 )
 
 _ACCESS, _ACCESS_FOLDER, _ACCESS_FILE = "access", "/access", "model_access.py"
+_ACCESS_SOURCE = Path(__file__).with_name("ray_access.py")  # read, not imported: rendering needs nothing of its imports
 
 
 def servers(served: Served) -> Objects:
@@ -64,7 +64,7 @@ def container(served: Served) -> dict[str, Any]:
     module = _ACCESS_FILE.removesuffix(".py")
     values = {
         "PYTHONPATH": _ACCESS_FOLDER,
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{module}:{ray_access.middlewares.__name__}",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": f"{module}:middlewares",
         "RAY_USAGE_STATS_ENABLED": "0",
         **dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"), "1"),
     }
@@ -72,7 +72,7 @@ def container(served: Served) -> dict[str, Any]:
         "name": "server",
         "image": served.platform.image("ray"),
         "env": [
-            access_key(served.model, ray_access.KEY),
+            access_key(served.model, "TENON_API_KEY"),
             *({"name": variable, "value": value} for variable, value in values.items()),
         ],
     }
@@ -194,7 +194,7 @@ def worker(served: Served) -> dict[str, Any]:
 
 def access_program(served: Served) -> dict[str, Any]:
     """ray_access.py as it is: no text of a tenant stands in it."""
-    data = {_ACCESS_FILE: Path(ray_access.__file__).read_text(encoding="utf-8")}
+    data = {_ACCESS_FILE: _ACCESS_SOURCE.read_text(encoding="utf-8")}
     metadata = {
         "name": hashed(f"{served.model}-access", data),
         "labels": naming.labels(served.tenant.id),

@@ -1,7 +1,7 @@
 """Asks for the model's key before Ray Serve answers. The whole text is rendered and runs inside Ray's HTTP proxy.
 
 Ray Serve knows no key of its own. It calls `middlewares` when a proxy starts, since the variable
-RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names it (Ray 2.52, serve/_private/http_util.py).
+RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH names it (Ray 2.58, serve/_private/http_util.py).
 """
 
 import hmac

@@ -11,11 +11,13 @@ from starlette.testclient import TestClient
 
 from app.contract.models import Stage
 from generators import versions
+from generators.inputs.reading import Document
+from generators.inputs.refusals import refuse_ray
 from generators.serving import ray, ray_access
 from generators.serving.model import ModelServing
 from generators.serving.rollout import peak_gpus
 from generators.serving.server import Served
-from generators.tests.samples import SERVE, made, platform, pods, record, sample_tenant, version
+from generators.tests.samples import SERVE, made, platform, pods, record, sample_platform, sample_tenant, version
 
 STABLE = version("replies-0123456789ab", Stage.STABLE)
 CANARY = version("replies-ba9876543210", Stage.CANARY)
@@ -149,11 +151,31 @@ def test_every_proxy_loads_the_program_that_is_mounted() -> None:
         module, _, function = str(environment["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"]).partition(":")
         assert f"{module}.py" in ray.access_program(of)["data"]
         assert hasattr(ray_access, function)
+        assert ray_access.KEY in environment
         assert environment["PYTHONPATH"] in {each["mountPath"] for each in server["volumeMounts"]}
 
 
 def test_the_mounted_program_is_no_tenants_text() -> None:
     assert ray.access_program(served(STABLE))["data"] == ray.access_program(served())["data"]
+
+
+@pytest.mark.parametrize(
+    ("name", "serving", "router", "why"),
+    [
+        ("7replies", {}, "gatewayApi", "begins with a digit"),
+        ("replies", {"replicas": 0}, "gatewayApi", "no engine without a server"),
+        ("replies", {"gpusPerReplica": 0}, "gatewayApi", "no engine without a server"),
+        ("replies", {}, "istio", "no sidecar lets through"),
+    ],
+)
+def test_what_ray_cannot_do_is_refused(name: str, serving: dict[str, int], router: str, why: str) -> None:
+    document = Document("replies.yaml")
+    model = record(STABLE, runtime="ray", strategy="blueGreen", **serving)
+
+    refuse_ray(name, model, document, platform=sample_platform(trafficRouter=router))
+
+    (error,) = document.errors
+    assert why in str(error)
 
 
 @pytest.fixture
