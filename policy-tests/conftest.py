@@ -26,13 +26,19 @@ def tree() -> Tree:
 
 
 @pytest.fixture(scope="session")
+def pair(tree: Tree) -> Tree:
+    """The platform and two tenants, one with hard isolation: half as much to judge for each mutant."""
+    return Tree(tuple(each for each in tree.documents if each.place[:2] != ("tenants", "initech")))
+
+
+@pytest.fixture(scope="session")
 def cluster(tree: Tree) -> Cluster:
     return cluster_of(tree)
 
 
 @pytest.fixture
 def breaks() -> Callable[[Tree, str], bool]:
-    """Whether the named invariant does not hold in a tree."""
+    """Whether the named invariant of the network does not hold in a tree."""
     by_name = {ask.__name__.replace("_", "-"): ask for ask in INVARIANTS}
     return lambda tree, name: not by_name[name](cluster_of(tree)).holds
 

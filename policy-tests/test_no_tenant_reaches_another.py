@@ -37,7 +37,7 @@ def forged(namespace: str, account: str, labels: dict[str, str], cluster: Cluste
     return pod("forged", made.identity())
 
 
-@pytest.mark.requirement("A23")
+@pytest.mark.requirement("A23", "H12", "H13", "H14")
 def test_the_proof_holds_for_every_ordered_pair_of_tenants(tree: Tree) -> None:
     proof = prove_tree(tree)
     assert [result.name for result in proof.broken] == []

@@ -88,6 +88,7 @@ def test_every_pod_of_a_rollout_satisfies_kubernetes_own_model(rendering: Render
         client.V1PodTemplateSpec.model_validate(body["spec"]["template"])
 
 
+@pytest.mark.requirement("H32")
 @settings(max_examples=5, deadline=None)
 @given(name=st.from_regex(naming.TENANT_ID, fullmatch=True).filter(lambda name: naming.refusal_of(name) is None))
 def test_another_tenant_changes_no_file_that_was_there(inputs: Inputs, rendering: Rendering, name: str) -> None:
@@ -105,6 +106,7 @@ def test_each_tenant_that_is_done_is_told(inputs: Inputs) -> None:
     assert told == [(number, len(inputs.tenants)) for number in range(1, len(inputs.tenants) + 1)]
 
 
+@pytest.mark.requirement("H31")
 def test_a_tenant_that_goes_takes_exactly_its_own_files(root: Path, rendering: Rendering) -> None:
     write(root)
     (root / "tenants" / "initech.yaml").unlink()

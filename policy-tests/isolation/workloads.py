@@ -10,7 +10,8 @@ from isolation.pods import PODLESS, Body, Pod
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
 
-_VOLUMES = frozenset({"configMap", "downwardAPI", "emptyDir", "projected", "secret"})  # what pods of ours need
+# Those of `restricted` that pods of ours need; a disk is the platform's alone (quotas.py).
+_VOLUMES = frozenset({"configMap", "downwardAPI", "emptyDir", "persistentVolumeClaim", "projected", "secret"})
 _HOST = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace")
 _DIGEST = re.compile(r"(?P<registry>[a-z0-9.-]+(:\d+)?)/[a-z0-9._/-]+@sha256:[0-9a-f]{64}")
 _LONGEST_TOKEN_SECONDS = 86_400

@@ -1,0 +1,40 @@
+"""Each invariant of the tree holds, and each is broken by a tree with one object changed."""
+
+import pytest
+from isolation.inventory import inventory_of
+from isolation.results import Result
+from isolation.tree import Tree
+from isolation.tree_invariants import GROUPS
+from mutants.mutant import Mutant
+from mutants.of_tenants import OF_TENANTS
+from mutants.of_workloads import OF_WORKLOADS
+
+ASKED = [ask for group in GROUPS.values() for ask in group]
+MUTANTS = (*OF_TENANTS, *OF_WORKLOADS)
+MADE_ELSEWHERE = {"schedules"}  # the sample tree has none: test_tree_invariants_of_options.py
+
+
+def broken(tree: Tree) -> dict[str, Result]:
+    """The invariants of the tree that do not hold."""
+    inventory = inventory_of(tree)
+    return {result.name: result for ask in ASKED if not (result := ask(inventory)).holds}
+
+
+@pytest.mark.parametrize(
+    "mutant",
+    [pytest.param(each, id=str(each), marks=pytest.mark.requirement(each.row or "B40")) for each in MUTANTS],
+)
+def test_a_change_breaks_the_invariant_that_is_made_for_it_and_no_other(mutant: Mutant, pair: Tree) -> None:
+    found = broken(mutant.tree(pair))
+    assert mutant.invariant in found
+    assert found[mutant.invariant].row == mutant.row
+    assert set(found) <= {mutant.invariant, *mutant.others}
+
+
+def test_every_invariant_of_the_tree_holds(tree: Tree) -> None:
+    assert {name: result.broken[:3] for name, result in broken(tree).items()} == {}
+
+
+def test_every_invariant_of_the_tree_has_a_mutant_that_breaks_it() -> None:
+    tried = {each.invariant for each in MUTANTS} | MADE_ELSEWHERE
+    assert tried == {ask.__name__.replace("_", "-") for ask in ASKED}
