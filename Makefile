@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model test-apiserver test-controllers get-tools lint types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo test test-model test-apiserver test-controllers get-redis get-tools lint types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -34,6 +34,12 @@ test-apiserver: install ## the rendered trees against a real kube-apiserver (nee
 
 test-controllers: install ## the real controllers in a private network namespace (needs Go, and root or user namespaces)
 	$(BIN)/pytest -m controllers -q -s policy-tests
+
+test-controllers: get-argocd get-etcd get-kube-apiserver get-kube-controller-manager get-redis ## Argo CD for real, in a private network (needs Go, Debian's redis)
+	$(BIN)/python -m controlplane.private_network $(BIN)/pytest -m controllers -q policy-tests
+
+get-redis: install ## redis-server: the installed one, or Debian's packages unpacked in the user's cache
+	$(BIN)/python -m controlplane.redis
 
 TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
 
