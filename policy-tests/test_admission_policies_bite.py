@@ -3,11 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pytest
-from admission.cases import Case, cases_of, kinds_of
+from admission.cases import Case, cases_of, changed, kinds_of
 from controlplane.api import Answer, Api
 from controlplane.documents import Document, document
 from controlplane.server import ControlPlane, control_plane
@@ -21,17 +21,6 @@ POLICY, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding
 PREREQUISITES = ("LimitRange", "PriorityClass")
 RUNTIMES = ("nvidia", "nvidia-legacy")  # classes that the GPU operator makes
 BITE_SECONDS = 30.0
-
-# Created last, so that all others are in force once it is: the server takes them in the order of their creation.
-PROBE = {
-    "failurePolicy": "Fail",
-    "matchConstraints": {
-        "resourceRules": [
-            {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}
-        ]
-    },
-    "validations": [{"expression": "object.metadata.name != 'probe'", "message": "in force"}],
-}
 
 
 @dataclass
@@ -54,20 +43,29 @@ class Guarded:
 
 
 @pytest.fixture(scope="module")
-def guarded(rendered: RenderedTree) -> Iterator[Guarded]:
-    """A server of its own: the policies hold for every later request, those of other tests too."""
-    with control_plane() as plane, ExitStack() as clients:
-        plane.api.install(
+def own_server() -> Iterator[ControlPlane]:
+    """Not the session's: the policies hold for every later request, those of other tests too."""
+    with control_plane() as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def guarded(own_server: ControlPlane, rendered: RenderedTree) -> Iterator[Guarded]:
+    """One tree after the other; each is made as Argo CD makes it, past the policies of those before."""
+    with ExitStack() as clients:
+        made = Guarded(own_server, rendered, clients)
+        syncer = made.asked_by(SYNCER)
+        syncer.install(
             {each.kind for each in (*rendered.documents, *rendered.inside)} | kinds_of(cases_of(rendered.name))
         )
-        answers = plane.api.establish([*bootstrapped(), *rendered.documents])
-        answers += [plane.api.apply(runtime_class(name), dry_run=False) for name in RUNTIMES]
+        answers = syncer.establish([*bootstrapped(), *rendered.documents])
+        answers += [syncer.apply(runtime_class(name), dry_run=False) for name in RUNTIMES]
         for kind in (*PREREQUISITES, POLICY, BINDING):
             found = [each for each in rendered.documents if each.body["kind"] == kind]
-            answers += [plane.api.apply(each, dry_run=False) for each in found]
+            answers += [syncer.apply(each, dry_run=False) for each in found]
         assert not refused(answers)
-        wait_until_in_force(plane.api)
-        yield Guarded(plane, rendered, clients)
+        wait_until_in_force(syncer, probe=f"probe-{rendered.name}")
+        yield made
 
 
 def runtime_class(name: str) -> Document:
@@ -76,15 +74,17 @@ def runtime_class(name: str) -> Document:
     )
 
 
-def wait_until_in_force(api: Api) -> None:
-    version, metadata = "admissionregistration.k8s.io/v1", {"name": "probe"}
-    bound = {"policyName": "probe", "validationActions": ["Deny"]}
-    for kind, spec in ((POLICY, PROBE), (BINDING, bound)):
-        body = {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
-        assert api.apply(document(body), dry_run=False).accepted
-    probe = document({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": "default"}})
+def wait_until_in_force(api: Api, *, probe: str) -> None:
+    """A policy that is created last is applied last: once it bites, all others do."""
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}]
+    refusal = {"expression": f"object.metadata.name != '{probe}'", "message": "in force"}
+    bites = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": rules}, "validations": [refusal]}
+    for kind, spec in ((POLICY, bites), (BINDING, {"policyName": probe, "validationActions": ["Deny"]})):
+        body = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": {"name": probe}}
+        assert api.apply(document({**body, "spec": spec}), dry_run=False).accepted
+    asked = document({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": probe, "namespace": "default"}})
     deadline = time.monotonic() + BITE_SECONDS
-    while api.create(probe, dry_run=True).accepted:
+    while api.create(asked, dry_run=True).accepted:
         assert time.monotonic() < deadline, "the server does not apply its policies"
         time.sleep(0.1)
 
@@ -115,7 +115,7 @@ def refused(answers: list[Answer], *, by: str = "") -> str:
 
 def test_nothing_that_is_rendered_is_refused(guarded: Guarded) -> None:
     asked: dict[str, list[Document]] = {}
-    served = guarded.plane.api.served()
+    served = guarded.asked_by(SYNCER).served()
     for each in (*guarded.tree.documents, *(with_account(each, guarded.tree) for each in guarded.tree.inside)):
         if each.kind not in served:
             continue  # has no CRD source: tools/unvalidated.yaml says why
@@ -128,6 +128,20 @@ def test_nothing_that_is_rendered_is_refused(guarded: Guarded) -> None:
 def test_each_policy_refuses_its_bad_fixtures_and_no_good_one(guarded: Guarded) -> None:
     wrong = [text for case in cases_of(guarded.tree.name) if (text := judged(guarded, case))]
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.requirement("D72")
+@pytest.mark.parametrize("rendered", ["aws"], indirect=True)
+@pytest.mark.parametrize(
+    ("memory", "refusal"), [("512Gi", ""), ("513Gi", "maximum memory usage per Container is 512Gi")]
+)
+def test_memory_is_raised_to_the_tenants_bound_and_no_further(guarded: Guarded, memory: str, refusal: str) -> None:
+    resize = next(case for case in cases_of("sample") if case.update == "resize")
+    base = changed(resize.base, {"/metadata/namespace": "hooli-train", "/spec/serviceAccountName": "trainer-0"})
+    sides = {f"/spec/containers/0/resources/{side}/memory": memory for side in ("requests", "limits")}
+    answer = replace(resize, base=base, changes=sides).ask(guarded.asked_by)
+    assert answer.accepted is not bool(refusal)
+    assert refusal in answer.message
 
 
 def judged(guarded: Guarded, case: Case) -> str | None:

@@ -106,7 +106,8 @@ def analyses() -> AdmissionPolicy:
             Rule(
                 "object.spec.?metrics.orValue([]).all(m, m.provider.all(k, k == 'prometheus') && "
                 f"m.?provider.?prometheus.?address.orValue('') == '{PROMETHEUS}' && "
-                "!has(m.provider.prometheus.authentication) && !has(m.provider.prometheus.headers))",
+                "!has(m.provider.prometheus.headers) && m.provider.prometheus.?authentication.orValue({}).all(k, "
+                "m.provider.prometheus.authentication[k] == {}))",  # empty, as the controller itself writes it
                 f"a metric is a query of {PROMETHEUS}; jobs, web requests and plugins are no providers here",
             ),
             Rule(
