@@ -77,6 +77,18 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], RenderedT
     return cache(lambda name: render_tree(name, tmp_path_factory.mktemp(name)))
 
 
+@pytest.fixture(scope="session")
+def aws(trees: Callable[[str], RenderedTree]) -> Tree:
+    """The tree of options/aws, judged and not the repository's own."""
+    return read_tree(trees("aws").folder)
+
+
+@pytest.fixture(scope="session")
+def mesh(trees: Callable[[str], RenderedTree]) -> Tree:
+    """The tree of options/istio."""
+    return read_tree(trees("istio").folder)
+
+
 @pytest.fixture(scope="session", params=list(INPUTS))
 def rendered(request: pytest.FixtureRequest, trees: Callable[[str], RenderedTree]) -> RenderedTree:
     """The sample tree and the trees of the options, one after the other."""

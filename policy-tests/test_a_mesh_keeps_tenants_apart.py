@@ -4,18 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from controlplane.trees import render_tree
 from isolation.cluster import Cluster, cluster_of
 from isolation.proof import INVARIANTS
-from isolation.tree import Tree, read_tree
+from isolation.tree import Tree
 
 NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"
 Body = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def mesh(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return read_tree(render_tree("istio", tmp_path_factory.mktemp("istio")).folder)
 
 
 @pytest.fixture(scope="module")

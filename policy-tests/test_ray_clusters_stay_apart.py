@@ -4,20 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from controlplane.trees import render_tree
 from isolation.cluster import Cluster, cluster_of
 from isolation.proof import INVARIANTS
-from isolation.tree import Tree, read_tree
+from isolation.tree import Tree
 
 RAY, DNS = "ray", "dns"
 NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"
 HEAD = "importer-*-head-svc"
 Body = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    return read_tree(render_tree("aws", tmp_path_factory.mktemp("aws")).folder)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,13 @@ from isolation.results import Result
 from isolation.tree import Tree
 from isolation.tree_invariants import GROUPS
 from mutants.mutant import Mutant
+from mutants.of_options import OF_AWS, OF_MESH
 from mutants.of_tenants import OF_TENANTS
 from mutants.of_workloads import OF_WORKLOADS
 
 ASKED = [ask for group in GROUPS.values() for ask in group]
 MUTANTS = (*OF_TENANTS, *OF_WORKLOADS)
+OF_OPTIONS = (*OF_AWS, *OF_MESH)
 MADE_ELSEWHERE = {"schedules"}  # the sample tree has none: test_tree_invariants_of_options.py
 
 
@@ -31,8 +33,18 @@ def test_a_change_breaks_the_invariant_that_is_made_for_it_and_no_other(mutant: 
     assert set(found) <= {mutant.invariant, *mutant.others}
 
 
-def test_every_invariant_of_the_tree_holds(tree: Tree) -> None:
-    assert {name: result.broken[:3] for name, result in broken(tree).items()} == {}
+@pytest.mark.parametrize("inputs", ["tree", "aws", "mesh"])
+def test_every_invariant_of_the_tree_holds(inputs: str, request: pytest.FixtureRequest) -> None:
+    judged: Tree = request.getfixturevalue(inputs)
+    assert {name: result.broken[:3] for name, result in broken(judged).items()} == {}
+
+
+@pytest.mark.parametrize("mutant", OF_OPTIONS, ids=str)
+def test_what_only_an_option_renders_is_judged_too(mutant: Mutant, request: pytest.FixtureRequest) -> None:
+    judged: Tree = request.getfixturevalue("aws" if mutant in OF_AWS else "mesh")
+    found = broken(mutant.tree(judged))
+    assert mutant.invariant in found
+    assert set(found) <= {mutant.invariant, *mutant.others}
 
 
 def test_every_invariant_of_the_tree_has_a_mutant_that_breaks_it() -> None:

@@ -31,6 +31,11 @@ def hosts(inventory: Inventory) -> Result:
     routes = [*inventory.kind(*_ROUTES), *inventory.kind("VirtualService")]
     faults = [CounterExample(each.file, "opens a namespace") for each in inventory.tree.of_kind("ReferenceGrant")]
     faults += [CounterExample(route.file, fault) for route in routes for fault in _route_faults(inventory, route)]
+    faults += [
+        CounterExample(each.file, "is seen by every namespace of the mesh; name those of exportTo")
+        for each in inventory.kind("VirtualService", "DestinationRule")
+        if "*" in (spec_of(each).get("exportTo") or ["*"])
+    ]
     seen: dict[tuple[str, str], Document] = {}
     domains, gateways = set[str](), set[str]()
     for route in routes:
