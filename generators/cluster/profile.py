@@ -37,6 +37,7 @@ def cluster_profile(platform: Platform) -> dict[str, Any]:
         "nodeRanges": list(platform.node_ranges),
         "privateAddresses": list(platform.private_addresses),
         "apiServer": {"port": server.port, "addresses": list(server.addresses)},
+        "gpuCapacity": {name: flavor.capacity for name, flavor in sorted(platform.gpu_flavors.items())},
         "labelFilter": list(TRUSTED_LABELS),
         "planeLabel": naming.PLANE_LABEL,
         "ipFamilies": ["IPv4"],

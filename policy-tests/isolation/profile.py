@@ -4,6 +4,7 @@ It is the tree's own statement, so that the judge takes from it only facts that 
 resolver is, where buckets are, which addresses are nodes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
@@ -45,6 +46,7 @@ class Profile:
     api_addresses: tuple[Network, ...]
     private_addresses: tuple[Network, ...]
     label_filter: tuple[str, ...]
+    gpu_capacity: Mapping[str, int]
     mesh: Mesh | None = None  # where Istio, not Cilium, is the entrance
 
 
@@ -73,6 +75,7 @@ def read_profile(tree: Tree) -> Profile:
         api_addresses=_networks(document, api.get("addresses")),
         private_addresses=_networks(document, fields.get("privateAddresses")),
         label_filter=tuple(fields.get("labelFilter") or ()),
+        gpu_capacity=dict(fields.get("gpuCapacity") or {}),
         mesh=_mesh(document, _part(document, fields, "mesh")) if "mesh" in fields else None,
     )
 

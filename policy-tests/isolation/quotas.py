@@ -72,6 +72,7 @@ def compute_quotas(inventory: Inventory) -> Result:
         for pod in inventory.tenant_pods
         for fault in _unbounded(pod)
     ]
+    faults += [CounterExample("queues", fault) for fault in _overbooked(inventory)]
     claim = "compute is bounded: serving by quota, training by a queue of its own"
     return Result("compute-quotas", claim, len(inventory.tenants), tuple(faults), row="H10")
 
@@ -150,6 +151,20 @@ def _queue_faults(inventory: Inventory, tenant: str) -> Iterator[str]:
         values = [resource.get(key) for key in ("nominalQuota", "borrowingLimit", "lendingLimit") if key in resource]
         if "borrowingLimit" not in resource or any(amount(value) < 0 for value in values):
             yield f"queue resource {resource.get('name')} has no bound on borrowing, or a number that is no quantity"
+
+
+def _overbooked(inventory: Inventory) -> Iterator[str]:
+    """What tenants are guaranteed and what is lent to all, beside what the cluster has."""
+    promised: dict[str, Decimal] = {}
+    for document in inventory.tree.of_kind("ClusterQueue", "Cohort"):
+        for flavor in _flavors(document):
+            for resource in flavor.get("resources") or ():
+                if resource.get("name") == "nvidia.com/gpu":
+                    name = str(flavor.get("name"))
+                    promised[name] = promised.get(name, Decimal(0)) + amount(resource.get("nominalQuota"))
+    for name, gpus in sorted(promised.items()):
+        if gpus > (held := inventory.profile.gpu_capacity.get(name, 0)):
+            yield f"promise {gpus} GPUs of flavor {name}, which holds {held}"
 
 
 def _local_queues(inventory: Inventory, tenant: str) -> Iterable[Document]:

@@ -18,6 +18,7 @@ REVIEWER = ("ClusterRole", None, "tenon-token-reviewer")
 STRANGER = {"kind": "ServiceAccount", "name": "step", "namespace": "globex-train"}
 EVERYONE = {"kind": "Group", "name": "system:authenticated"}
 EXEC = "p, proj:acme:x, exec, create, acme/*, allow"
+QUEUED = "spec/resourceGroups/0/flavors/0/resources"
 SECURITY = "metadata/labels/pod-security.kubernetes.io~"
 
 
@@ -68,7 +69,8 @@ QUOTAS = [
     Mutant("H9", "object-quotas", "ResourceQuota", TRAIN, "", at("spec/hard/requests.nvidia.com~gpu", "2")),
     Mutant("H10", "compute-quotas", *QUOTA, drop("spec/hard/limits.memory")),
     Mutant("H10", "compute-quotas", *QUEUE, at("spec/namespaceSelector", {})),
-    Mutant("H10", "compute-quotas", *QUEUE, drop("spec/resourceGroups/0/flavors/0/resources/0/borrowingLimit")),
+    Mutant("H10", "compute-quotas", *QUEUE, at(f"{QUEUED}/2/nominalQuota", "99")),
+    Mutant("H10", "compute-quotas", *QUEUE, drop(f"{QUEUED}/0/borrowingLimit")),
     Mutant("H10", "compute-quotas", *ROLLOUT, at(f"{CONTAINER}/resources/requests/nvidia.com~gpu", "0")),
     Mutant("H11", "container-limits", "LimitRange", SERVE, "", drop("spec/limits/0/defaultRequest")),
     Mutant("H11", "container-limits", "LimitRange", SERVE, "", at("spec/limits/0/max/nvidia.com~gpu", "5")),
