@@ -19,10 +19,10 @@ def refuse_sharing(
         if flavor.sharing:
             _refuse_second_tenant(name, [each for each in tenants if each.tenant.training.gpus.flavor == name])
     for each in tenants:
-        if flavor := platform.gpu_flavors.get(each.tenant.training.gpus.flavor):
-            _refuse_mode(each, flavor)
-            _refuse_claims(each, flavor)
-            _refuse_resize(each, flavor, platform=platform, recipes=recipes)
+        if wanted := platform.gpu_flavors.get(each.tenant.training.gpus.flavor):
+            _refuse_mode(each, wanted)
+            _refuse_claims(each, wanted)
+            _refuse_resize(each, wanted, platform=platform, recipes=recipes)
 
 
 def _refuse_flavor(name: str, flavor: GpuFlavor, document: Document) -> None:

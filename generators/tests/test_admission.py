@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes import client
 
 from generators.cluster.admission import PlatformAdmission, admission_policies
 from generators.cluster.admission.policy import AdmissionPolicy, binding_body, policy_body
@@ -36,6 +37,12 @@ def test_every_policy_is_rendered_with_its_binding() -> None:
     assert {kind for _, kind, _ in objects} == {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}
     assert len(objects) == 2 * len(POLICIES)
     assert len({policy.name for policy in POLICIES}) == len(POLICIES)
+
+
+@of_each_policy()
+def test_policy_and_binding_satisfy_kubernetes_own_model(policy: AdmissionPolicy) -> None:
+    client.V1ValidatingAdmissionPolicy.model_validate(policy_body(policy))
+    client.V1ValidatingAdmissionPolicyBinding.model_validate(binding_body(policy))
 
 
 @of_each_policy()
