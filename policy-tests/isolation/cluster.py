@@ -92,6 +92,8 @@ class Cluster:
 
     def open_ports(self, side: Side, peer: Identity) -> tuple[Port, ...]:
         selecting = side.selecting(peer)
+        if side.is_shut(selecting, peer):
+            return ()
         return tuple(port for port in self.ports if side.decide(selecting, peer, port).is_allowed)
 
     @cached_property

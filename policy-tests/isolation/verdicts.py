@@ -66,6 +66,11 @@ class Side:
         is_open = not self.denies_by_default or (self.admits_node and peer.is_node)
         return SideVerdict(is_allowed=is_open, is_enforced=self.is_enforced)
 
+    def is_shut(self, selecting: Iterable[Rule], peer: Identity) -> bool:
+        """Whether `decide` says no on every port, because nothing allows anything."""
+        is_open = not self.denies_by_default or (self.admits_node and peer.is_node)
+        return not is_open and all(rule.is_deny for rule in selecting)
+
     def name_filter(self, server: Identity, port: Port) -> "NameFilter":
         """What stands between the endpoint and this server. All allows of exactly this port that select the server
         are one filter; ranges and rules without ports are no part of it."""
