@@ -40,9 +40,19 @@ def service(kind: str) -> Document:
 
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
 
+JOB = document(
+    {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"generateName": "one-", "namespace": NAMESPACE},
+        "spec": {"template": {"spec": POD | {"restartPolicy": "Never"}}},
+    }
+)
+
 # What a quota counts -> an object that would be one too many.
 ONE_MORE = {
     "count/configmaps": of_kind("ConfigMap"),
+    "count/jobs.batch": JOB,
     "count/persistentvolumeclaims": of_kind("PersistentVolumeClaim", CLAIM),
     "count/secrets": of_kind("Secret"),
     "count/services": service("ClusterIP"),
