@@ -1,7 +1,7 @@
 """The invariants of the whole tree beside those of the network: rows H1-H32 of docs/requirements.md.
 
-Four rows are network invariants (H12-H14: default-deny, names, metadata; H15 also no-bypass). H31 and H32 speak of two
-renders; what one tree can show of them stands here, and tests render twice.
+H12 to H14 are network invariants: default-deny, names, metadata. H31 and H32 speak of two renders; what one tree can
+show of them stands here, and tests render twice.
 """
 
 from collections.abc import Callable
