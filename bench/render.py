@@ -69,16 +69,17 @@ def beside_kustomize(folder: Path, tenants: int, *, rounds: int) -> None:
     version = subprocess.run([kubectl, "version", "--client"], check=True, capture_output=True, text=True)  # noqa: S603
     tell(f"{objects} objects of {tenants} tenants, {rounds} rounds; {', '.join(version.stdout.split(chr(10)))}")
     rivals = {"tenon render": tenon(folder), "kubectl kustomize": [kubectl, "kustomize", str(folder)]}
-    found: dict[str, list[float]] = {name: [] for name in rivals}
+    found: dict[str, list[Run]] = {name: [] for name in rivals}
     for _ in range(rounds):
         for name, command in rivals.items():
-            found[name].append(measure(command).seconds)
-    for name, seconds in found.items():
-        median = statistics.median(seconds)
+            found[name].append(measure(command))
+    for name, runs in found.items():
+        seconds = [run.seconds for run in runs]
+        median, cpu = statistics.median(seconds), statistics.median(run.cpu for run in runs)
         spread = f"{min(seconds):.2f}-{max(seconds):.2f} s"
-        tell(f"{name:20} {median:7.2f} s ({spread}) {objects / median:8.0f} objects/s")
-    ours, theirs = (statistics.median(seconds) for seconds in found.values())
-    tell(f"{theirs / ours:.1f} times as fast per object")
+        tell(f"{name:20} {median:7.2f} s ({spread}) {cpu:7.2f} s CPU {objects / median:8.0f} objects/s")
+    ours, theirs = (statistics.median(run.seconds for run in runs) for runs in found.values())
+    tell(f"{theirs / ours:.1f} times as fast per object; load {os.getloadavg()[0]:.1f}")
 
 
 def tenon(folder: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """`tenon render`: write rendered/, or say how it differs from what the inputs lead to."""
 
 import argparse
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -23,6 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    gc.disable()  # what is read and imported lives until the end; looking through it took a fifth of the time
+    try:
+        return _render(options)
+    finally:
+        gc.enable()
+
+
+def _render(options: argparse.Namespace) -> int:
     from concurrent.futures.process import BrokenProcessPool
 
     from generators.inputs.reading import InputErrors
