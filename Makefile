@@ -76,8 +76,9 @@ requirements: install ## every requirement row with its tests and their last res
 bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.render
 
-lock-images: install ## digests of upstream images, from the registry of images.lock (which has to hold them)
-	for role in vllm triton ray seaweedfs argoexec kafka strimzi; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
+lock-images: install ## digests of upstream images and charts, from the registry that the locks name (which has to hold them)
+	for role in vllm triton ray seaweedfs argoexec kafka strimzi gatewayplugin; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
+	for chart in $$(sed -n 's/^\([a-z-]*\):$$/\1/p' charts.lock); do $(BIN)/python .github/scripts/lock_image.py --file charts.lock --mirror $$chart; done
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 

@@ -77,7 +77,7 @@ def absent() -> Callable[[str], None]:
 def root(tmp_path: Path) -> Path:
     """A copy of this repository's inputs; nothing is rendered in it."""
     repository = Path(__file__).parent
-    for name in ("platform.yaml", "images.lock"):
+    for name in ("platform.yaml", "images.lock", "charts.lock"):
         shutil.copy(repository / name, tmp_path / name)
     shutil.copytree(repository / "tenants", tmp_path / "tenants")
     return tmp_path
@@ -88,7 +88,8 @@ def options(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     """Inputs that hold the options which the sample tenants do not take (policy-tests/options)."""
     repository = Path(__file__).parent
     shutil.copytree(repository / "policy-tests" / "options" / request.param, tmp_path, dirs_exist_ok=True)
-    shutil.copy(repository / "images.lock", tmp_path / "images.lock")
+    for lock in ("images.lock", "charts.lock"):
+        shutil.copy(repository / lock, tmp_path / lock)
     return tmp_path
 
 

@@ -92,7 +92,8 @@ def copy_inputs(folder: Path, tenants: int) -> None:
     for capacity in ("capacity: 8,", "capacity: 16,"):
         platform = platform.replace(capacity, "capacity: 1000000,")
     (folder / "platform.yaml").write_text(platform)
-    shutil.copy(ROOT / "images.lock", folder / "images.lock")
+    for lock in ("images.lock", "charts.lock"):
+        shutil.copy(ROOT / lock, folder / lock)
     samples = sorted((ROOT / "tenants").glob("*.yaml"))
     for number in range(tenants):
         sample = samples[number % len(samples)]

@@ -34,6 +34,7 @@ class ImageLock(Wire):
     argoexec: LockedImage = Field(description="the containers that Argo adds to each pod of a workflow")
     kafka: LockedImage = Field(description="brokers, as Strimzi packs them")
     strimzi: LockedImage = Field(description="Strimzi's operators of topics and users")
+    gatewayplugin: LockedImage = Field(description="traffic plugin of Argo Rollouts, copied into its controller")
 
     def by_role(self) -> dict[str, LockedImage]:
         return {role: getattr(self, role) for role in type(self).model_fields}

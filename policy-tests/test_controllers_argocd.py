@@ -103,7 +103,7 @@ def plane(absent: Callable[[str], None]) -> Iterator[ControlPlane]:
 def cluster(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The sample tree without initech, synced by the root Application that a platform engineer applies."""
     folder = tmp_path_factory.mktemp("tenon")
-    for name in ("platform.yaml", "images.lock"):
+    for name in ("platform.yaml", "images.lock", "charts.lock"):
         shutil.copy(ROOT / name, folder / name)
     shutil.copytree(ROOT / "tenants", folder / "tenants")
     repository = Repository(folder)

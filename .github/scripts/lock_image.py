@@ -1,7 +1,8 @@
-"""Writes an image's digest into images.lock: of what was just built, or of what the mirror holds under a tag.
+"""Writes a digest into images.lock: of what was just built, or of what the mirror holds under a tag.
 
-The only writer of images.lock. `lock_image.py services sha256:...` is the images workflow's; with `--mirror vllm`
-(`make lock-images`) it asks the registry that images.lock names for the tag in `from`, and needs that registry.
+The only writer of images.lock, and with `--file charts.lock` of that one. `lock_image.py services sha256:...` is the
+images workflow's; with `--mirror vllm` (`make lock-images`) it asks the registry that the lock names for the tag in
+`from`, and needs that registry.
 """
 
 import argparse
@@ -13,12 +14,11 @@ from pathlib import Path
 
 import yaml
 
-LOCK = Path("images.lock")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",  # a chart is one, too
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 Ask = Callable[[str, str], str]  # (repository, tag) -> `sha256:...`
@@ -36,7 +36,7 @@ def locked(text: str, role: str, digest: str) -> str:
     found = re.compile(rf'(^{re.escape(role)}:\n(?:  .*\n)*?  digest: ")[0-9a-f]{{64}}(")', re.MULTILINE)
     changed, count = found.subn(rf"\g<1>{match[1]}\g<2>", text)
     if count != 1:
-        raise NoDigestError(f"{role}: is no role of images.lock; use one of {', '.join(yaml.safe_load(text))}")
+        raise NoDigestError(f"{role}: is no role of the lock; use one of {', '.join(yaml.safe_load(text))}")
     return changed
 
 
@@ -44,7 +44,7 @@ def mirrored(text: str, role: str, ask: Ask) -> str:
     """The lock's text with what the mirror holds under the tag that `from` names. Raises NoDigestError."""
     entry = (yaml.safe_load(text) or {}).get(role)
     if entry is None:
-        raise NoDigestError(f"{role}: is no role of images.lock")
+        raise NoDigestError(f"{role}: is no role of the lock")
     _, _, tag = entry["from"].rpartition(":")
     if not re.fullmatch(r"[\w.-]{1,128}", tag) or ":" not in entry["from"]:
         raise NoDigestError(
@@ -63,9 +63,7 @@ def ask_registry(repository: str, tag: str) -> str:
         with urllib.request.urlopen(question, timeout=30) as answer:  # noqa: S310 - the scheme is written above
             return str(answer.headers["Docker-Content-Digest"])
     except OSError as error:
-        raise NoDigestError(
-            f"{repository}:{tag}: the registry gives no digest ({error}); mirror the image there"
-        ) from error
+        raise NoDigestError(f"{repository}:{tag}: the registry gives no digest ({error}); mirror it there") from error
 
 
 def main() -> int:
@@ -73,8 +71,9 @@ def main() -> int:
     parser.add_argument("role")
     parser.add_argument("digest", nargs="?", help="sha256:...; not with --mirror")
     parser.add_argument("--mirror", action="store_true")
+    parser.add_argument("--file", type=Path, default=Path("images.lock"), metavar="LOCK")
     options = parser.parse_args()
-    text = LOCK.read_text(encoding="utf-8")
+    text = options.file.read_text(encoding="utf-8")
     try:
         changed = (
             mirrored(text, options.role, ask_registry)
@@ -84,7 +83,7 @@ def main() -> int:
     except NoDigestError as error:
         sys.stderr.write(f"lock_image: {error}\n")
         return 2
-    LOCK.write_text(changed, encoding="utf-8")
+    options.file.write_text(changed, encoding="utf-8")
     return 0
 
 

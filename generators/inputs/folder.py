@@ -1,4 +1,4 @@
-"""The whole input folder: platform.yaml, images.lock, tenants/*.yaml and the model records, or every fault at once."""
+"""The whole input folder: platform.yaml, both locks, tenants/*.yaml and the model records, or every fault at once."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.contract.models import ModelName, ModelRecord
 from generators import naming
+from generators.charts import ChartLock
 from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, InputErrors, parse, read_document
@@ -33,10 +34,12 @@ def read_inputs(root: Path) -> Inputs:
     source = PlatformSource(
         read_document(root / "platform.yaml", shown_as="platform.yaml"),
         read_document(root / "images.lock", shown_as="images.lock"),
+        read_document(root / "charts.lock", shown_as="charts.lock"),
     )
-    lock = parse(source.lock, ImageLock)
-    platform = parse(source.document, Platform, images=lock.by_role() if lock else {})
-    documents = [source.document, source.lock]
+    lock, charts = parse(source.lock, ImageLock), parse(source.charts, ChartLock)
+    locked = {"images": lock.by_role() if lock else {}, "charts": charts.by_name() if charts else {}}
+    platform = parse(source.document, Platform, **locked)
+    documents = [source.document, source.lock, source.charts]
     tenants = _tenants(root, documents)
     _refuse_strays(root, documents)
     recipes = read_recipes(documents)

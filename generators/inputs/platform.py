@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.contract.models import Sha256
 from app.contract.wire import Wire
+from generators.charts import LockedChart
 from generators.images import LockedImage
 from generators.inputs.tenant import Use
 
@@ -122,9 +123,10 @@ class ApiServer(Wire):
 
 
 class Platform(Wire):
-    """platform.yaml. `images` is images.lock; it is no key of the file."""
+    """platform.yaml. `images` is images.lock and `charts` charts.lock; they are no keys of the file."""
 
     images: dict[str, LockedImage] = Field(default_factory=dict)
+    charts: dict[str, LockedChart] = Field(default_factory=dict)
     cluster: Label = Field(description="folder below rendered/, and the cluster's name in Argo CD")
     domain: str = Field(pattern=r"^([a-z0-9-]+\.)+[a-z]+$", description="tenants are served under it")
     repository: str = Field(pattern=r"^(https|ssh|file)://", description="this repository, as Argo CD reaches it")
@@ -149,3 +151,7 @@ class Platform(Wire):
     def image(self, name: str) -> str:
         """`repository@sha256:digest` of an image of images.lock. Raises KeyError."""
         return self.images[name].reference
+
+    def chart(self, name: str) -> LockedChart:
+        """A chart of charts.lock. Raises KeyError."""
+        return self.charts[name]

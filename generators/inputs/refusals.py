@@ -1,11 +1,11 @@
 """Rules across files. Each refusal stands at the line of the key that breaks it; all are collected."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from app.contract.directory import Credential
 from app.contract.models import ModelRecord
 from generators import naming
-from generators.images import UNKNOWN_DIGEST
+from generators.images import UNKNOWN_DIGEST, LockedImage
 from generators.inputs.fitness import Recipes, refuse_default_misfits, refuse_misfits
 from generators.inputs.outside import refuse_hosts
 from generators.inputs.platform import Platform
@@ -23,7 +23,7 @@ def refuse_across(
     """Collect every breach in the documents. `recipes`: those without a fault, by name."""
     refuse_platform(platform, source)
     refuse_default_misfits(platform, source.document, [each.tenant for each in tenants], recipes=recipes)
-    for document in (source.document, source.lock, *(one for each in tenants for one in each.documents)):
+    for document in (source.document, source.lock, source.charts, *(one for each in tenants for one in each.documents)):
         refuse_wildcards(document)
     for each in tenants:
         refuse_gpus(each.tenant, each.document, platform)
@@ -41,7 +41,7 @@ def refuse_across(
 
 
 def refuse_platform(platform: Platform, source: PlatformSource) -> None:
-    """Recipes and digests of the catalogue, registries and digests of the images."""
+    """Recipes and digests of the catalogue, registries and digests of images and charts."""
     document = source.document
     for name, base in platform.catalogue.items():
         if base.recipe not in recipe_names():
@@ -49,14 +49,20 @@ def refuse_platform(platform: Platform, source: PlatformSource) -> None:
         if platform.production and base.digest == UNKNOWN_DIGEST:
             text = "is the all-zero digest and production is true; name the sha256 of the base's MANIFEST.json"
             document.refuse(("catalogue", name, "digest"), text)
+    for lock, locked in ((source.lock, platform.images), (source.charts, platform.charts)):
+        refuse_locked(lock, locked, platform)
+
+
+def refuse_locked(lock: Document, locked: Mapping[str, LockedImage], platform: Platform) -> None:
+    """Each from a registry that is trusted; in production each by a digest that is known."""
     trusted = tuple(f"{registry.rstrip('/')}/" for registry in platform.trusted_registries)
-    for role, image in platform.images.items():
-        if not image.repository.startswith(trusted):
-            text = f"{image.repository!r} is in no registry of platform.yaml trustedRegistries; mirror it there"
-            source.lock.refuse((role, "repository"), text)
-        if platform.production and image.digest == UNKNOWN_DIGEST:
-            text = "is the all-zero digest and production is true; build the image and name its digest"
-            source.lock.refuse((role, "digest"), text)
+    for name, one in locked.items():
+        if not one.repository.startswith(trusted):
+            text = f"{one.repository!r} is in no registry of platform.yaml trustedRegistries; mirror it there"
+            lock.refuse((name, "repository"), text)
+        if platform.production and one.digest == UNKNOWN_DIGEST:
+            text = "is the all-zero digest and production is true; build or mirror it and name its digest"
+            lock.refuse((name, "digest"), text)
 
 
 def refuse_gpus(tenant: Tenant, document: Document, platform: Platform) -> None:

@@ -23,7 +23,8 @@ class TenantSource:
 
 @dataclass(frozen=True)
 class PlatformSource:
-    """platform.yaml and images.lock."""
+    """platform.yaml, images.lock and charts.lock."""
 
     document: Document
     lock: Document
+    charts: Document

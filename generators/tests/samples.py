@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from app.contract.models import ModelRecord, ModelVersion, Stage
+from generators.charts import ChartLock
 from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.tenant import Tenant
@@ -17,6 +18,13 @@ _IMAGES = ImageLock.model_validate(
     {
         role: {"repository": f"registry.example/{role}", "digest": DIGEST, "from": "test"}
         for role in ImageLock.model_fields
+    }
+)
+
+_CHARTS = ChartLock.model_validate(
+    {
+        name: {"repository": f"registry.example/charts/{name.replace('_', '-')}", "digest": DIGEST, "from": "test:1"}
+        for name in ChartLock.model_fields
     }
 )
 
@@ -41,6 +49,7 @@ def sample_platform(**changes: Any) -> Platform:
         "oidcIssuers": ["https://login.example"],
         "trustedRegistries": ["registry.example"],
         "images": _IMAGES.by_role(),
+        "charts": _CHARTS.by_name(),
     }
     return Platform.model_validate({**document, **changes})
 

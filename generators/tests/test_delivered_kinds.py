@@ -25,7 +25,8 @@ def trees(rendering: Rendering, tmp_path_factory: pytest.TempPathFactory) -> lis
     for name in ("aws", "istio"):
         root = tmp_path_factory.mktemp(name)
         shutil.copytree(REPOSITORY / "policy-tests" / "options" / name, root, dirs_exist_ok=True)
-        shutil.copy(REPOSITORY / "images.lock", root)
+        for lock in ("images.lock", "charts.lock"):
+            shutil.copy(REPOSITORY / lock, root)
         made.append(render_all(read_inputs(root)))
     return made
 

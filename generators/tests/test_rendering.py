@@ -167,7 +167,7 @@ def test_the_bytes_depend_on_the_inputs_alone(tmp_path: Path, rendering: Renderi
     # ASCII as the encoding of files and of the terminal, as on a bare machine
     ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     surroundings = {"PYTHONHASHSEED": "1", "TZ": "Asia/Kathmandu", "PATH": str(tmp_path), **ascii_only}
-    for name in ("platform.yaml", "images.lock", "tenants"):
+    for name in ("platform.yaml", "images.lock", "charts.lock", "tenants"):
         (tmp_path / name).symlink_to(REPOSITORY / name)
     command = [sys.executable, "-O", "-c", code, str(tmp_path)]
     subprocess.run(command, env={**os.environ, **surroundings}, check=True, cwd=tmp_path)

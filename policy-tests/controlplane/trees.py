@@ -46,7 +46,7 @@ def render_tree(name: str, root: Path) -> RenderedTree:
     from generators.rendering import write  # starts Node, which the judge's tests do without
 
     source = INPUTS[name]
-    for file in (source / "platform.yaml", REPOSITORY / "images.lock"):
+    for file in (source / "platform.yaml", REPOSITORY / "images.lock", REPOSITORY / "charts.lock"):
         shutil.copy(file, root / file.name)
     shutil.copytree(source / "tenants", root / "tenants")
     write(root)

@@ -122,7 +122,7 @@ def test_one_digest_changes_in_the_lock_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("role", "digest", "text"),
     [
-        ("nobody", DIGEST, "is no role of images.lock"),
+        ("nobody", DIGEST, "is no role of the lock"),
         ("trainer", "latest", "is no digest"),
         ("trainer", "sha256:" + "0" * 64, "is no digest"),
     ],
@@ -145,6 +145,13 @@ def test_a_mirrored_image_is_asked_for_by_the_tag_in_the_lock() -> None:
     assert asked == [(changed["vllm"]["repository"], changed["vllm"]["from"].rpartition(":")[2])]
     with pytest.raises(lock_image.NoDigestError, match="names no tag"):
         lock_image.mirrored(text, "services", ask)
+
+
+def test_every_chart_of_the_lock_is_asked_for_by_its_own_version() -> None:
+    text = (ROOT / "charts.lock").read_text(encoding="utf-8")
+    for name, entry in yaml.safe_load(text).items():
+        changed = yaml.safe_load(lock_image.mirrored(text, name, lambda _repository, _tag: DIGEST))
+        assert changed[name] == entry | {"digest": "ab" * 32}
 
 
 @pytest.mark.requirement("E82")

@@ -86,7 +86,8 @@ def test_a_root_without_a_tree_is_bad_input(tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.requirement("A28")
 def test_buckets_on_shared_addresses_are_proved_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(ROOT / "tenants", tmp_path / "tenants")
-    shutil.copy(ROOT / "images.lock", tmp_path)
+    for lock in ("images.lock", "charts.lock"):
+        shutil.copy(ROOT / lock, tmp_path)
     platform = (ROOT / "platform.yaml").read_text()
     in_cluster, s3 = (
         "{mode: inCluster, bucketPrefix: tenon}",

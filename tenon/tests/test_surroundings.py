@@ -44,7 +44,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     folder = tmp_path_factory.mktemp("surroundings")
     for name in ("tenants", "rendered"):
         shutil.copytree(ROOT / name, folder / "root" / name)
-    for name in ("platform.yaml", "images.lock"):
+    for name in ("platform.yaml", "images.lock", "charts.lock"):
         shutil.copy(ROOT / name, folder / "root")
     next((folder / "root" / "rendered").rglob("*_namespace_acme-train.yaml")).unlink()
     (folder / "empty").mkdir()
