@@ -40,6 +40,8 @@ RESERVED_IDS = frozenset(
         "istio",
         "s3",
         "schema",
+        "serving",  # with bucket prefix `tenon` these would be names of the platform's own objects
+        "system",
     }
 )
 
