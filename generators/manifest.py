@@ -43,7 +43,8 @@ class Wave(IntEnum):
 class Place:
     """Where an object goes and where it comes from.
 
-    part: folder under the tenant (foundation, workloads, delivery) or under the platform tree.
+    part: folder under the tenant (foundation, workloads, delivery) or under the platform tree (ground, foundation,
+        delivery).
     namespace: None for a cluster-scoped object.
     source: the input file and key path it is derived from, for the header (`tenants/acme.yaml egress[1]`).
     wave: Argo CD sync wave; None is wave 0.

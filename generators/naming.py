@@ -83,6 +83,7 @@ def serving_namespace(tenant: str) -> str:
     return f"{tenant}-serve"
 
 
+GROUND = "ground"  # part of the platform tree that add-ons need before they run: namespaces, accounts, settings
 RENDERED = "rendered"  # everything below it is ours: what is not rendered is stale
 
 

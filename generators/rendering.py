@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from generators import naming
+from generators.cluster.addons import PlatformAddons
 from generators.cluster.admission import PlatformAdmission
 from generators.cluster.argo import PlatformArgo
 from generators.cluster.broker import PlatformBroker
@@ -24,6 +25,7 @@ from generators.cluster.mesh import PlatformMesh
 from generators.cluster.monitoring import PlatformMonitoring
 from generators.cluster.objectstore import PlatformObjectStore
 from generators.cluster.priorities import PlatformPriorities
+from generators.cluster.prometheus import PlatformPrometheus
 from generators.cluster.queues import PlatformQueues
 from generators.cluster.services import PlatformServices
 from generators.cluster.workflows import PlatformWorkflows
@@ -176,10 +178,12 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformGateway(scope, "gateway", platform=platform)
     PlatformMesh(scope, "mesh", platform=platform)
     PlatformMonitoring(scope, "monitoring", platform=platform)
+    PlatformPrometheus(scope, "prometheus", platform=platform)
     PlatformDashboards(scope, "dashboards", platform=platform)
     PlatformGpus(scope, "gpus", platform=platform)
     PlatformAdmission(scope, "admission", platform=platform)
     PlatformArgo(scope, "argo", platform=platform)
+    PlatformAddons(scope, "add-ons", platform=platform)
 
 
 def _files(folder: str, build: Callable[[Construct], None]) -> Files:

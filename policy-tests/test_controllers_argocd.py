@@ -41,8 +41,10 @@ class Cluster:
         return self.repository.folder
 
     def publish(self, message: str) -> None:
-        """Render and commit, as a merged pull request does."""
+        """Render and commit, as a merged pull request does. Stand-ins play the add-ons: there is no mirror of charts."""
         write(self.root)
+        for chart in self.root.glob("rendered/*/platform/delivery/argocd/*_application_addon-*.yaml"):
+            chart.unlink()
         self.repository.commit(message)
 
     def get(self, path: str) -> dict[str, Any] | None:

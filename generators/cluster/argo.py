@@ -3,6 +3,7 @@
 from typing import Any
 
 from generators import naming
+from generators.cluster.addons import Turn
 from generators.cluster.gpu import device_classes
 from generators.foundation.delivery import (
     PLATFORM_PROJECT,
@@ -32,13 +33,16 @@ CLUSTER_KINDS = (
 
 
 class PlatformArgo(Construct):
-    """AppProjects `platform` and `default`, Application `platform`."""
+    """AppProjects `platform` and `default`, Applications `platform-ground` and `platform`."""
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
-        place = Place("delivery", naming.ARGOCD_NAMESPACE, "platform.yaml", Wave.ACCESS)
+        place = Place("delivery", naming.ARGOCD_NAMESPACE, "platform.yaml", Turn.PROJECTS)
         manifest(self, platform_project(platform), at=place)
         manifest(self, default_project(), at=place)
+        place = Place("delivery", naming.ARGOCD_NAMESPACE, "platform.yaml", Turn.GROUND)
+        manifest(self, ground_application(platform), at=place)
+        place = Place("delivery", naming.ARGOCD_NAMESPACE, "platform.yaml", Wave.ACCESS)
         manifest(self, platform_application(platform), at=place)
 
 
@@ -85,6 +89,13 @@ def default_project() -> dict[str, Any]:
     )
     del body["metadata"]["finalizers"]  # Argo CD makes it anew; nothing may wait for its removal
     return body
+
+
+def ground_application(platform: Platform) -> dict[str, Any]:
+    """What add-ons need before they run. It holds built-in kinds alone, since no other is there yet."""
+    path = f"{naming.platform_folder(platform.cluster)}/{naming.GROUND}"
+    spec = application_spec(PLATFORM_PROJECT, path=path, platform=platform)
+    return application("platform-ground", spec, labels=dict(naming.MANAGED_BY))
 
 
 def platform_application(platform: Platform) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.contract.internal import INGEST_PORT, METRICS_PORT, MODEL_PORT
 from generators import hosts, mesh, naming, policies
-from generators.cluster import flows
+from generators.cluster import flows, prometheus
 from generators.cluster.flows import DATA, MODELS, PROMETHEUS, api_server, rule
 from generators.cluster.profile import cilium_values, cluster_profile
 from generators.cluster.workflows import METRICS_PORT as CONTROLLER_METRICS_PORT
@@ -26,7 +26,6 @@ from generators.naming import (
 from generators.policies import from_entity, from_pods, pods, resolve, to_pods
 
 LABELS = dict(naming.MANAGED_BY)
-PROMETHEUS_PORT = 9090
 
 # Who asks Prometheus: analyses of canaries, scaling by waiting requests, dashboards.
 ASKERS = (
@@ -87,7 +86,7 @@ def platform_policies(platform: Platform) -> dict[str, list[Body]]:
                 egress=[api_server(platform)],
             )
         ],
-        MONITORING_NAMESPACE: [_prometheus(platform), *_grafana(platform)],
+        MONITORING_NAMESPACE: [_prometheus(platform), _operator(platform), *_grafana(platform)],
         STORAGE_NAMESPACE: _object_store(platform),
     }
 
@@ -120,7 +119,7 @@ def _prometheus(platform: Platform) -> Body:
     return rule(
         "prometheus",
         "prometheus",
-        ingress=[from_pods(ASKERS, PROMETHEUS_PORT)],
+        ingress=[from_pods(ASKERS, prometheus.PORT)],
         egress=[
             to_pods([DATA, pods(SYSTEM_NAMESPACE, *flows.ACCOUNTS)], METRICS_PORT),
             to_pods([MODELS], mesh.METRICS_PORT if mesh.is_used(platform) else MODEL_PORT, METRICS_PORT),
@@ -130,11 +129,16 @@ def _prometheus(platform: Platform) -> Body:
     )
 
 
+def _operator(platform: Platform) -> Body:
+    """It writes the configuration of Prometheus into the cluster, and speaks to nobody else."""
+    return rule(prometheus.OPERATOR, prometheus.OPERATOR, egress=[api_server(platform)])
+
+
 def _grafana(platform: Platform) -> list[Body]:
     """Its sidecar reads dashboards at the API server; people reach it through the API server too."""
-    prometheus = hosts.service("prometheus", MONITORING_NAMESPACE)
-    ask = to_pods([PROMETHEUS], PROMETHEUS_PORT)
-    return [rule("grafana", "grafana", egress=[resolve(platform, [prometheus]), ask, api_server(platform)])]
+    name = hosts.service("prometheus", MONITORING_NAMESPACE)
+    ask = to_pods([PROMETHEUS], prometheus.PORT)
+    return [rule("grafana", "grafana", egress=[resolve(platform, [name]), ask, api_server(platform)])]
 
 
 def _object_store(platform: Platform) -> list[Body]:

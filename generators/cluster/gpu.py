@@ -21,6 +21,7 @@ PLUGIN_CONFIG = "device-plugin-config"  # ConfigMap that the operator's chart ma
 WHOLE = "whole"  # of nodes whose label names no other division
 NVIDIA_PCI = "10de"
 DRA_DRIVER = "gpu.nvidia.com"
+ANY_GPU = {"nvidia.com/gpu.present": "true"}  # the GPU operator's label
 _LABELS = dict(naming.MANAGED_BY)
 
 
@@ -69,6 +70,30 @@ def operator_values(platform: Platform) -> dict[str, Any]:
         "operator": {"runtimeClass": GPU_RUNTIME},
         "toolkit": {"env": [{"name": name, "value": value} for name, value in variables.items()]},
     }
+
+
+def driver_values(platform: Platform) -> dict[str, Any]:
+    """Values of chart `dra-driver-nvidia-gpu`: GPUs as devices, on the nodes of flavors that are claimed.
+
+    Its plugin and the device plugin may not share a node, so those nodes carry the label
+    `nvidia.com/gpu.deploy.device-plugin=false`, too. Compute domains would want a webhook with certificates, and
+    nothing here asks for one.
+    """
+    claimed = [flavor.node_labels or ANY_GPU for flavor in platform.gpu_flavors.values() if flavor.device_class]
+    terms = [{"matchExpressions": [_is(label) for label in sorted(labels.items())]} for labels in claimed]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    return {
+        "gpuResourcesEnabledOverride": True,  # asked for by the chart, because of the device plugin
+        "nvidiaDriverRoot": "/run/nvidia/driver",  # where the GPU operator's driver is
+        "resources": {"gpus": {"enabled": True}, "computeDomains": {"enabled": False}},
+        "webhook": {"enabled": False},
+        "kubeletPlugin": {"tolerations": [restricted.GPU_TOLERATION], "affinity": {"nodeAffinity": required}},
+    }
+
+
+def _is(label: tuple[str, str]) -> dict[str, Any]:
+    key, value = label
+    return {"key": key, "operator": "In", "values": [value]}
 
 
 def plugin_config(platform: Platform) -> dict[str, Any]:

@@ -51,6 +51,12 @@ def configuration(platform: Platform) -> dict[str, Any]:
     }
 
 
+def chart_values(platform: Platform) -> dict[str, Any]:
+    """Values of chart `kueue`: the whole Configuration, and its metrics shown to our Prometheus."""
+    text = json.dumps(configuration(platform), indent=2, sort_keys=True) + "\n"
+    return {"enablePrometheus": True, "managerConfig": {"controllerManagerConfigYaml": text}}
+
+
 def pods_ready() -> dict[str, Any]:
     """All ranks of a job start within the time, or it gives its GPUs back and waits again.
 

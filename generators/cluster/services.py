@@ -25,7 +25,7 @@ ACCOUNTS = {
     naming.MONITORING_NAMESPACE: ("default", "grafana", "prometheus"),
     naming.BROKER_NAMESPACE: ("default",),  # Strimzi makes the others
     naming.STORE_NAMESPACE: ("default", "postgres"),
-    naming.WORKFLOWS_NAMESPACE: ("default", "workflow-controller"),
+    naming.WORKFLOWS_NAMESPACE: ("default",),  # the controller's comes with its chart: it needs a token
 }
 DIRECTORY_READERS = ("dispatcher", "ingest", "portal", "promoter", "router", "watcher", "webhooks")
 TOKEN_REVIEWERS = ("ingest", "watcher")  # callers' and trainers' service-account tokens
@@ -36,11 +36,11 @@ class PlatformServices(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
-        cluster = Place("foundation", None, "platform.yaml", Wave.NAMESPACE)
+        cluster = Place(naming.GROUND, None, "platform.yaml", Wave.NAMESPACE)
         for name in (*ACCOUNTS, platform.gateway.namespace):
             manifest(self, namespace(name, plane="system", labels=naming.MANAGED_BY), at=cluster)
         for name, accounts in ACCOUNTS.items():
-            place = Place("foundation", name, "platform.yaml", Wave.ACCESS)
+            place = Place(naming.GROUND, name, "platform.yaml", Wave.ACCESS)
             for each in accounts:
                 manifest(self, platform_account(each, name, platform), at=place)
         system = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml", Wave.ACCESS)

@@ -38,7 +38,7 @@ ISOLATION_KINDS = (
     ("security.istio.io", "*"),
     ("telemetry.istio.io", "*"),
 )
-_APPLY = ("ServerSideApply=true", "ApplyOutOfSyncOnly=true", "FailOnSharedResource=true", "CreateNamespace=false")
+APPLY = ("ServerSideApply=true", "ApplyOutOfSyncOnly=true", "FailOnSharedResource=true", "CreateNamespace=false")
 
 
 class TenantDelivery(Construct):
@@ -139,7 +139,7 @@ def application_spec(project_name: str, *, path: str, platform: Platform) -> dic
         "syncPolicy": {
             "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
             "retry": {"limit": 5, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"}},
-            "syncOptions": list(_APPLY),
+            "syncOptions": list(APPLY),
         },
     }
 

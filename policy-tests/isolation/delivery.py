@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from isolation.charts import chart_faults, is_chart
 from isolation.inventory import PLANES, Inventory, spec_of, tenant_of
 from isolation.pods import Body
 from isolation.results import CounterExample, Result
@@ -14,6 +15,7 @@ _SYNC_OPTIONS = {
     "ApplyOutOfSyncOnly": {"true"},
     "CreateNamespace": {"false"},  # true would let an Application write a namespace's labels
     "FailOnSharedResource": {"true"},
+    "Prune": {"confirm"},
     "PruneLast": {"true"},
     "PrunePropagationPolicy": {"foreground", "background"},
     "RespectIgnoreDifferences": {"true"},
@@ -57,7 +59,9 @@ def delivery(inventory: Inventory) -> Result:
     faults: list[CounterExample] = []
     for tenant in inventory.tenants:
         faults += _of_tenant(inventory, tenant)
-    repositories = {url for document in inventory.tree.documents for url in _repositories(document)}
+    urls = {url for document in inventory.tree.documents for url in _repositories(document)}
+    repositories = {url for url in urls if not is_chart(url)}
+    faults += chart_faults(inventory.tree, inventory.namespaces)
     if len(repositories) > 1:
         faults.append(
             CounterExample("delivery", f"reads {', '.join(sorted(repositories))}; one repository is the rule")
