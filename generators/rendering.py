@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from generators import naming
-from generators.cluster.addons import PlatformAddons
+from generators.cluster.addon_delivery import PlatformAddons
 from generators.cluster.admission import PlatformAdmission
 from generators.cluster.argo import PlatformArgo
 from generators.cluster.broker import PlatformBroker

@@ -13,18 +13,12 @@ from enum import IntEnum
 from typing import Any
 
 from generators import mesh, naming
-from generators.cluster import gpu, kueue, operators, prometheus, rollouts, services, workflows
+from generators.cluster import gpu, kueue, operators, prometheus, rollouts, workflows
 from generators.cluster import mesh as istio
-from generators.foundation.delivery import APPLY, SERVER, application, project
-from generators.foundation.namespaces import namespace
 from generators.inputs.platform import Platform
-from generators.manifest import Construct, Place, Wave, manifest
 
-PROJECT = "addons"
-RELEASE = f"{naming.PREFIX}/release"  # annotation: whose chart it is, and which
 SYSTEM = "kube-system"  # of the cluster itself; privileged
 GPU_NAMESPACE = "gpu-operator"
-_LABELS = dict(naming.MANAGED_BY)
 Values = Callable[[Platform], dict[str, Any]]
 
 
@@ -50,6 +44,7 @@ class Addon:
     values: None for a folder of plain YAML, of which `files` are applied.
     release: the Helm release, if not the add-on's name.
     also: further namespaces that the chart writes to.
+    written: what its controllers change in objects of the chart, as Argo CD's ignoreDifferences.
     """
 
     name: str
@@ -60,6 +55,7 @@ class Addon:
     files: str = ""
     release: str = ""
     also: tuple[str, ...] = ()
+    written: tuple[dict[str, Any], ...] = ()
 
 
 def addons(platform: Platform) -> tuple[Addon, ...]:
@@ -121,6 +117,12 @@ _ALWAYS = (
     ),
     Addon("trainer", "kubeflow-system", Turn.DEPENDENTS, ("trainer.kubeflow.org",), _same(operators.trainer)),
 )
+# Istio's webhook lets everything pass until istiod answers, which then makes it refuse.
+_CLOSED_LATER = {
+    "group": "admissionregistration.k8s.io",
+    "kind": "ValidatingWebhookConfiguration",
+    "jqPathExpressions": [".webhooks[].failurePolicy"],
+}
 _ROUTES = (
     Addon("gateway-api", SYSTEM, Turn.KINDS, ("gateway.networking.k8s.io",), files="gateway.networking.k8s.io_*.yaml"),
 )
@@ -138,8 +140,8 @@ def _mesh(platform: Platform) -> tuple[Addon, ...]:
     kinds = ("networking.istio.io", "security.istio.io", "telemetry.istio.io", "extensions.istio.io")
     control, entrance = mesh.CONTROL_NAMESPACE, platform.gateway
     return (
-        Addon("istio-base", control, Turn.KINDS, kinds, _same(operators.unchanged)),
-        Addon("istiod", control, Turn.OPERATORS, values=_same(istio.istiod_values)),
+        Addon("istio-base", control, Turn.KINDS, kinds, _same(operators.unchanged), written=(_CLOSED_LATER,)),
+        Addon("istiod", control, Turn.OPERATORS, values=_same(istio.istiod_values), written=(_CLOSED_LATER,)),
         Addon("istio-cni", SYSTEM, Turn.OPERATORS, values=_same(operators.unchanged)),
         Addon(
             "istio-gateway",
@@ -149,108 +151,3 @@ def _mesh(platform: Platform) -> tuple[Addon, ...]:
             release=entrance.name,
         ),
     )
-
-
-class PlatformAddons(Construct):
-    """AppProject `addons`, one Application for each add-on, one for what they need first, and their namespaces."""
-
-    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
-        super().__init__(scope, construct_id)
-        made, locks = addons(platform), "charts.lock"
-        at = Place("delivery", naming.ARGOCD_NAMESPACE, locks, Turn.PROJECTS)
-        manifest(self, addons_project(made, platform), at=at)
-        for addon in made:
-            at = Place("delivery", naming.ARGOCD_NAMESPACE, f"{locks} {addon.name}", addon.turn)
-            manifest(self, addon_application(addon, platform), at=at)
-        for body in namespaces(made, platform):
-            manifest(self, body, at=Place(naming.GROUND, None, locks, Wave.NAMESPACE))
-
-
-def addons_project(made: tuple[Addon, ...], platform: Platform) -> dict[str, Any]:
-    """These charts and no other source, into their namespaces and no others; cluster-wide the kinds of operators."""
-    places = sorted({name for addon in made for name in (addon.namespace, *addon.also)})
-    account = f"{naming.ARGOCD_NAMESPACE}:argocd-application-controller"
-    spec = {
-        "description": "Charts that the cluster consists of",
-        "sourceRepos": sorted(platform.chart(addon.name).url for addon in made),
-        "sourceNamespaces": [],
-        "destinations": [{"server": SERVER, "namespace": name} for name in places],
-        "clusterResourceWhitelist": [{"group": group, "kind": kind} for group, kind in CLUSTER_KINDS],
-        "namespaceResourceBlacklist": [
-            {"group": "argoproj.io", "kind": kind} for kind in ("AppProject", "Application", "ApplicationSet")
-        ],
-        "destinationServiceAccounts": [
-            {"server": SERVER, "namespace": name, "defaultServiceAccount": account} for name in places
-        ],
-    }
-    return project(PROJECT, spec, labels=_LABELS)
-
-
-# Cluster-wide kinds that charts hold; operators make others themselves. No Namespace: those are rendered.
-CLUSTER_KINDS = (
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicy"),
-    ("admissionregistration.k8s.io", "ValidatingAdmissionPolicyBinding"),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
-    ("apiextensions.k8s.io", "CustomResourceDefinition"),
-    ("apiregistration.k8s.io", "APIService"),
-    ("nvidia.com", "ClusterPolicy"),
-    ("rbac.authorization.k8s.io", "ClusterRole"),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
-    ("resource.k8s.io", "DeviceClass"),
-)
-
-
-def addon_application(addon: Addon, platform: Platform) -> dict[str, Any]:
-    """The Application. Nothing goes unasked: a kind that goes takes every object of it along, in every tenant.
-
-    So an object that a new chart lacks waits for a person, and an Application that goes leaves its add-on running.
-    """
-    chart = platform.chart(addon.name)
-    source = {"repoURL": chart.url, "targetRevision": chart.revision, "path": ".", **_rendered(addon, platform)}
-    spec = {
-        "project": PROJECT,
-        "source": source,
-        "destination": {"server": SERVER, "namespace": addon.namespace},
-        "syncPolicy": {
-            "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
-            "retry": {"limit": 10, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"}},
-            "syncOptions": [*APPLY, "Prune=confirm"],
-        },
-    }
-    body = application(f"addon-{addon.name}", spec, labels=_LABELS)
-    body["metadata"]["annotations"] = {
-        "argocd.argoproj.io/compare-options": "ServerSideDiff=true",
-        RELEASE: chart.source,
-    }
-    del body["metadata"]["finalizers"]
-    return body
-
-
-def _rendered(addon: Addon, platform: Platform) -> dict[str, Any]:
-    if addon.values is None:
-        return {"directory": {"include": addon.files}}
-    helm: dict[str, Any] = {"releaseName": addon.release or addon.name}
-    if values := addon.values(platform):
-        helm["valuesObject"] = values
-    return {"helm": helm}
-
-
-def namespaces(made: tuple[Addon, ...], platform: Platform) -> list[dict[str, Any]]:
-    """Of add-ons alone; the platform's own namespaces, which some share, are services.py's.
-
-    All under `restricted` but the GPU operator's: its pods load a kernel module, write the container runtime's
-    configuration and open every GPU of the node.
-    """
-    others = {SYSTEM, platform.gateway.namespace, *services.ACCOUNTS}
-    names = sorted({addon.namespace for addon in made} - others)
-    found = []
-    for name in names:
-        body = namespace(name, plane="system", labels=naming.MANAGED_BY)
-        if name == GPU_NAMESPACE:
-            body["metadata"]["labels"] |= dict.fromkeys(_LEVELS, "privileged")
-        found.append(body)
-    return found
-
-
-_LEVELS = tuple(f"pod-security.kubernetes.io/{mode}" for mode in ("enforce", "audit", "warn"))

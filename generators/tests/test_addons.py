@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from generators.cluster import gpu, kueue, prometheus, rollouts, workflows
-from generators.cluster.addons import Addon, PlatformAddons, Turn, addons
+from generators.cluster.addon_delivery import PlatformAddons
+from generators.cluster.addons import Addon, Turn, addons
 from generators.inputs.folder import Inputs, read_inputs
 from generators.inputs.platform import Platform
 from generators.manifest import Wave
@@ -125,6 +126,12 @@ def test_nothing_of_an_addon_is_deleted_unasked() -> None:
     body = delivered()
     assert "finalizers" not in body["metadata"]
     assert {"Prune=confirm", "CreateNamespace=false"} <= set(body["spec"]["syncPolicy"]["syncOptions"])
+
+
+def test_what_istiod_changes_in_its_webhook_is_no_drift() -> None:
+    spec = delivered("addon-istio-base", istio())["spec"]
+    assert spec["ignoreDifferences"][0]["jqPathExpressions"] == [".webhooks[].failurePolicy"]
+    assert "RespectIgnoreDifferences=true" in spec["syncPolicy"]["syncOptions"]
 
 
 def test_only_the_namespace_of_the_gpu_drivers_is_privileged() -> None:
