@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model test-apiserver test-controllers get-redis get-tools lint types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo test test-model test-apiserver test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -32,26 +32,28 @@ test-model: install ## the trainer on SmolLM2-135M, end to end
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
 	$(BIN)/pytest -m apiserver -q -s policy-tests generators
 
-test-controllers: install ## the real controllers in a private network namespace (needs Go, and root or user namespaces)
-	$(BIN)/pytest -m controllers -q -s policy-tests
-
 test-controllers: get-argocd get-etcd get-kube-apiserver get-kube-controller-manager get-redis ## Argo CD for real, in a private network (needs Go, Debian's redis)
 	$(BIN)/python -m controlplane.private_network $(BIN)/pytest -m controllers -q policy-tests
 
 get-redis: install ## redis-server: the installed one, or Debian's packages unpacked in the user's cache
 	$(BIN)/python -m controlplane.redis
 
-TOOLS := etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
+TOOLS := actionlint etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
 
 get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (needs Go)
 
 $(TOOLS:%=get-%): get-%: install
 	$(BIN)/python -m controlplane.binaries $*
 
-lint: install ## ruff and the import contracts
+lint: install ## ruff, the import contracts, Dockerfiles and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	if [ -x $(BIN)/hadolint ]; then $(BIN)/hadolint images/*/Dockerfile; fi
+	$(BIN)/zizmor --offline --quiet .github/workflows
+
+lint-workflows: install ## the workflows' syntax and expressions (needs Go)
+	"$$($(BIN)/python -m controlplane.binaries actionlint)" .github/workflows/*.yaml
 
 types: install ## mypy, strict
 	$(BIN)/mypy
@@ -77,8 +79,8 @@ bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.render
 
 lock-images: install ## digests of upstream images and charts, from the registry that the locks name (which has to hold them)
-	for role in vllm triton ray seaweedfs argoexec kafka strimzi gatewayplugin; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role; done
-	for chart in $$(sed -n 's/^\([a-z-]*\):$$/\1/p' charts.lock); do $(BIN)/python .github/scripts/lock_image.py --file charts.lock --mirror $$chart; done
+	for role in vllm triton ray seaweedfs argoexec kafka strimzi gatewayplugin; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role || exit 1; done
+	for chart in $$(sed -n 's/^\([a-z-]*\):$$/\1/p' charts.lock); do $(BIN)/python .github/scripts/lock_image.py --file charts.lock --mirror $$chart || exit 1; done
 
 COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 

@@ -6,6 +6,7 @@ images workflow's; with `--mirror vllm` (`make lock-images`) it asks the registr
 """
 
 import argparse
+import json
 import re
 import sys
 import urllib.request
@@ -66,14 +67,26 @@ def ask_registry(repository: str, tag: str) -> str:
         raise NoDigestError(f"{repository}:{tag}: the registry gives no digest ({error}); mirror it there") from error
 
 
+def references(text: str) -> list[str]:
+    """`repository@sha256:digest` of every entry whose digest is known."""
+    entries = (yaml.safe_load(text) or {}).values()
+    return [f"{each['repository']}@sha256:{each['digest']}" for each in entries if set(each["digest"]) != {"0"}]
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("role")
+    parser.add_argument("role", nargs="?", help="entry of the lock; not with --list")
     parser.add_argument("digest", nargs="?", help="sha256:...; not with --mirror")
     parser.add_argument("--mirror", action="store_true")
+    parser.add_argument("--list", action="store_true", help="print what is known, as an output of a workflow's step")
     parser.add_argument("--file", type=Path, default=Path("images.lock"), metavar="LOCK")
     options = parser.parse_args()
     text = options.file.read_text(encoding="utf-8")
+    if options.list:
+        sys.stdout.write(f"references={json.dumps(references(text))}\n")
+        return 0
+    if options.role is None:
+        parser.error("name the entry to lock, or --list")
     try:
         changed = (
             mirrored(text, options.role, ask_registry)

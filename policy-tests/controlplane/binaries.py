@@ -64,6 +64,7 @@ TOOLS = {
     "workflow-controller": Tool("argo-workflows", "github.com/argoproj/argo-workflows/v4/cmd/workflow-controller"),
     "rollouts-controller": Tool("rollouts", "github.com/argoproj/argo-rollouts/cmd/rollouts-controller"),
     "argocd": Tool("argocd", f"{_ARGOCD}/cmd", f"-X {_ARGOCD}/common.version={{version}}", _ARGOCD),
+    "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "kueue": Tool("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
     "jobset": Tool("jobset", "sigs.k8s.io/jobset"),
 }

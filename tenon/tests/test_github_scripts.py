@@ -1,6 +1,7 @@
 """The workflows' scripts: what is built, how far a tenant's change reaches, what is written into images.lock."""
 
 import importlib.util
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -154,6 +155,34 @@ def test_every_chart_of_the_lock_is_asked_for_by_its_own_version() -> None:
         assert changed[name] == entry | {"digest": "ab" * 32}
 
 
+@pytest.mark.requirement("B48")
+def test_every_known_image_is_scanned_each_week_and_every_built_one_before_it_is_signed() -> None:
+    lock = (ROOT / "images.lock").read_text(encoding="utf-8")
+    known = lock_image.references(lock)
+    assert len(known) == len(yaml.safe_load(lock)) - lock.count("0" * 64) > 0
+    assert all(re.fullmatch(r"\S+@sha256:[0-9a-f]{64}", each) for each in known)
+    scan = yaml.safe_load((ROOT / ".github/workflows/scan.yaml").read_text(encoding="utf-8"))
+    assert scan[True]["schedule"]  # YAML 1.1 reads `on` so
+    for name, job in (("scan", "scan"), ("images", "build")):
+        steps = yaml.safe_load((ROOT / f".github/workflows/{name}.yaml").read_text(encoding="utf-8"))["jobs"][job][
+            "steps"
+        ]
+        [scanned] = [step["with"] for step in steps if "trivy-action@" in step.get("uses", "")]
+        assert (scanned["exit-code"], "@" in scanned["image-ref"] or "matrix" in scanned["image-ref"]) == ("1", True)
+
+
+def test_proposed_images_take_new_rendered_files_along(repository: Path) -> None:
+    commit(repository, rendered__old="1", images_lock="1")
+    (repository / "images.lock").write_text("2", encoding="utf-8")
+    (repository / "rendered/old").unlink()
+    (repository / "rendered/new-0a1b2c3d").write_text("1", encoding="utf-8")
+    (repository / "elsewhere").write_text("1", encoding="utf-8")
+    script = ROOT / ".github/scripts/propose_images.sh"
+    subprocess.run([script, "images-1"], cwd=repository, env={**os.environ, "PROPOSE": "no"}, check=True)
+    changed = git(repository, "show", "--name-only", "--no-renames", "--format=").split()
+    assert changed == ["images.lock", "rendered/new-0a1b2c3d", "rendered/old"]
+
+
 @pytest.mark.requirement("E82")
 def test_a_rewritten_record_is_found_between_two_commits(repository: Path) -> None:
     folder = repository / "tenants/acme/models"
@@ -194,7 +223,10 @@ def test_images_are_pushed_by_digest_with_contents_and_origin_and_signed() -> No
     assert (build["sbom"], build["provenance"]) == (True, "mode=max")
     assert "push-by-digest=true" in build["outputs"]
     assert "tags" not in build
-    assert any(step.get("run", "").startswith("cosign sign --yes") for step in steps)
+    names = [step.get("uses", step.get("run", "")) for step in steps]
+    scanned = next(index for index, name in enumerate(names) if "trivy-action@" in name)
+    signed = next(index for index, name in enumerate(names) if name.startswith("cosign sign --yes"))
+    assert scanned < signed
 
 
 @pytest.mark.requirement("E79")
