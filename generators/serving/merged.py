@@ -7,7 +7,7 @@ name whatever the runtime, so those two serve one merged model under it, and a v
 from typing import Any
 
 from generators import restricted
-from generators.serving.server import BASE_FOLDER, WEIGHTS, Served, adapter_folder, share_of
+from generators.serving.server import BASE_FOLDER, PERSON, WEIGHTS, Served, adapter_folder, share_of
 
 MERGED_FOLDER = f"{WEIGHTS}/merged"
 
@@ -30,7 +30,7 @@ def merged(served: Served, template: dict[str, Any]) -> dict[str, Any]:
         "name": "merge",
         "image": served.platform.image("trainer"),
         "command": ["python", "-m", "trainer.merge", BASE_FOLDER, adapter_folder(version), MERGED_FOLDER],
-        "env": [{"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
+        "env": list(PERSON),
         "resources": restricted.resources(share["cpu"], share["memory"]),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": spec["initContainers"][-1]["volumeMounts"],

@@ -28,6 +28,12 @@ START_SECONDS = 1200  # for weights to load
 WITHOUT_GPU = ("2", "8Gi")
 BASE_ALONE = "base"  # stands for a version where none is served
 
+# The pod's user has no line in /etc/passwd. Python's getpass, which vLLM asks when it is imported, then needs USER.
+PERSON = (
+    {"name": "HOME", "value": "/tmp"},  # noqa: S108 - inside the container
+    {"name": "USER", "value": "tenon"},
+)
+
 _WEIGHTS, _WEIGHTS_MOUNT = restricted.scratch("weights", WEIGHTS, size="200Gi")
 _TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="20Gi")  # noqa: S108 - inside the container
 _SHARED, _SHARED_MOUNT = restricted.scratch("shm", "/dev/shm", size="8Gi", in_memory=True)  # noqa: S108 - the same
@@ -92,7 +98,7 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
     probe = {"httpGet": {"path": "/health", "port": MODEL_PORT}}
     container = {
         **runtime,
-        "env": [*runtime["env"], {"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
+        "env": [*runtime["env"], *PERSON],
         "ports": [{"name": "http", "containerPort": MODEL_PORT}],
         "resources": share_of(flavor, served.gpus),
         "securityContext": restricted.CONTAINER_SECURITY,
@@ -188,7 +194,7 @@ def _fetch(served: Served, what: str, words: list[str], *, host: str) -> dict[st
         "name": f"fetch-{what}",
         "image": served.platform.image("trainer"),
         "command": ["python", "-m", "trainer.fetch", *words],
-        "env": [*environment, {"name": "HOME", "value": "/tmp"}],  # noqa: S108 - inside the container
+        "env": [*environment, *PERSON],
         "resources": restricted.resources("1", "2Gi"),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [_WEIGHTS_MOUNT, _TEMPORARY_MOUNT],
