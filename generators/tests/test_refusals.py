@@ -102,6 +102,7 @@ def test_a_fault_is_said_at_its_key_with_its_figure_and_remedy(
     assert any(match and match[2] != "1" and f"{match[1]}: {match[3]}".startswith(error) for match in found)
 
 
+@pytest.mark.requirement("C55")
 @pytest.mark.parametrize(
     ("recipe", "reason"),
     [

@@ -113,6 +113,7 @@ def test_steps_that_share_only_the_bucket_make_a_version(
     assert bodies[-1]["progressPercentage"] == 100
 
 
+@pytest.mark.requirement("C57")
 def test_publishing_twice_changes_nothing(bucket: str, tmp_path: Path) -> None:
     for name in (*STEPS, "publish"):
         assert main([name], _environment(tmp_path / name, job="j2")) == Exit.DONE
