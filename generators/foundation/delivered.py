@@ -47,7 +47,12 @@ _ROUTING = {
 
 def serving(platform: Platform) -> tuple[Kind, ...]:
     """Of `<tenant>-serve`, with the kinds of the platform's traffic router."""
-    return (*_SERVING, *_ROUTING[platform.traffic_router])
+    return (*_SERVING, *routing(platform))
+
+
+def routing(platform: Platform) -> tuple[Kind, ...]:
+    """What divides requests between versions."""
+    return _ROUTING[platform.traffic_router]
 
 
 def by_group(kinds: tuple[Kind, ...]) -> dict[str, list[str]]:

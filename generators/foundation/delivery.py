@@ -38,6 +38,7 @@ ISOLATION_KINDS = (
     ("security.istio.io", "*"),
     ("telemetry.istio.io", "*"),
 )
+PROMOTION = ("resume", "abort")  # Argo CD's actions on a Rollout that change what admission lets owners change
 APPLY = ("ServerSideApply=true", "ApplyOutOfSyncOnly=true", "FailOnSharedResource=true", "CreateNamespace=false")
 
 
@@ -70,6 +71,7 @@ def tenant_project(tenant: str, platform: Platform) -> dict[str, Any]:
             {"group": each.group, "kind": each.kind} for each in (*delivered.TRAINING, *delivered.serving(platform))
         ],
         "namespaceResourceBlacklist": [{"group": group, "kind": kind} for group, kind in ISOLATION_KINDS],
+        "roles": [promoter(tenant)],
         # chosen by the Application's destination, so one account applies both namespaces (argo-cd controller/sync.go)
         "destinationServiceAccounts": [
             {
@@ -80,6 +82,20 @@ def tenant_project(tenant: str, platform: Platform) -> dict[str, Any]:
         ],
     }
     return project(tenant, spec, labels=naming.labels(tenant))
+
+
+def promoter(tenant: str) -> dict[str, Any]:
+    """What owners may do in Argo CD: look on, end a pause, abort. No `promote-full`, `retry` or `restart`, no token.
+
+    An action changes the Rollout as the tenant's deployer, so admission holds it to the same bounds as an owner.
+    """
+    actions = ("get", *(f"action/argoproj.io/Rollout/{action}" for action in PROMOTION))
+    return {
+        "name": "promoter",
+        "description": f"Owners of tenant {tenant}",
+        "groups": [naming.owners_group(tenant)],
+        "policies": [f"p, proj:{tenant}:promoter, applications, {action}, {tenant}/*, allow" for action in actions],
+    }
 
 
 def foundation(tenant: str, platform: Platform) -> dict[str, Any]:

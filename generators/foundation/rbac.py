@@ -108,12 +108,17 @@ def training_grants(tenant: Tenant) -> list[Grant]:
 
 
 def serving_grants(tenant: Tenant, platform: Platform) -> list[Grant]:
-    """Who may do what in `<tenant>-serve`. Owners promote: they patch a Rollout's status, never its spec (D26)."""
+    """Who may do what in `<tenant>-serve`. Owners promote: they patch a Rollout's status, never its spec (D26).
+
+    Argo CD's own buttons for it patch the status as the deployer; admission bounds both alike.
+    """
     serve = naming.serving_namespace(tenant.id)
+    promote = _rule("argoproj.io", ["rollouts/status"], ["patch"])
+    runs_ray = any(record.serving.runtime == "ray" for record in tenant.models.values())
     return [
         Grant(
             naming.DEPLOYER,
-            _writes(delivered.serving(platform)),
+            [*_writes(delivered.serving(platform)), promote],
             [account(naming.DEPLOYER, serve)],
         ),
         Grant(
@@ -122,8 +127,9 @@ def serving_grants(tenant: Tenant, platform: Platform) -> list[Grant]:
                 _rule("", ["events", "pods", "pods/log", "services"], _READ),
                 _rule("apps", ["replicasets"], _READ),
                 _rule("argoproj.io", ["analysisruns", "analysistemplates", "experiments", "rollouts"], _READ),
-                _rule("argoproj.io", ["rollouts/status"], ["patch"]),
-                _rule("gateway.networking.k8s.io", ["httproutes"], _READ),
+                promote,
+                *_reads(delivered.routing(platform)),
+                *([_rule("ray.io", ["rayclusters", "rayservices"], _READ)] if runs_ray else []),
             ],
             [_owners(tenant.id)],
         ),
@@ -198,6 +204,10 @@ def account(name: str, namespace: str) -> Subject:
 
 def _writes(kinds: tuple[delivered.Kind, ...]) -> list[Rule]:
     return [_rule(group, resources, _WRITE) for group, resources in delivered.by_group(kinds).items()]
+
+
+def _reads(kinds: tuple[delivered.Kind, ...]) -> list[Rule]:
+    return [_rule(group, resources, _READ) for group, resources in delivered.by_group(kinds).items()]
 
 
 def _owners(tenant: str) -> Subject:

@@ -11,10 +11,11 @@ from generators.foundation.delivery import ISOLATION_KINDS, tenant_project, work
 from generators.foundation.rbac import serving_grants, training_grants
 from generators.inputs.folder import read_inputs
 from generators.rendering import Rendering, render_all
-from generators.tests.samples import platform, sample_platform, sample_tenant
+from generators.tests.samples import platform, record, sample_platform, sample_tenant
 
 REPOSITORY = Path(__file__).parents[2]
 WRITE = {"get", "list", "watch", "create", "update", "patch", "delete"}
+PROMOTE = {"apiGroups": ["argoproj.io"], "resources": ["rollouts/status"], "verbs": ["patch"]}
 Found = set[tuple[str, str]]
 
 
@@ -75,9 +76,34 @@ def test_no_listed_kind_is_one_that_isolates() -> None:
 def test_owners_promote_by_the_status_of_a_rollout_and_change_nothing_else() -> None:
     (owners,) = [grant for grant in serving_grants(sample_tenant(), platform()) if grant.name == "owners"]
     changing = [rule for rule in owners.rules if not set(rule["verbs"]) <= {"get", "list", "watch"}]
-    assert changing == [{"apiGroups": ["argoproj.io"], "resources": ["rollouts/status"], "verbs": ["patch"]}]
-    seen = {resource for rule in owners.rules for resource in rule["resources"]}
-    assert {"rollouts", "analysisruns", "experiments", "replicasets", "pods"} <= seen
+    assert changing == [PROMOTE]
+    assert {"rollouts", "analysisruns", "experiments", "replicasets", "pods", "httproutes"} <= seen_by_owners({})
+
+
+def test_owners_see_the_kinds_of_a_mesh_and_of_ray_where_they_are() -> None:
+    mesh = seen_by_owners({"trafficRouter": "istio"})
+    assert {"destinationrules", "virtualservices"} <= mesh
+    assert mesh.isdisjoint({"httproutes", "rayservices"})
+    models = {"replies": record(runtime="ray", strategy="blueGreen")}
+    assert {"rayclusters", "rayservices"} <= seen_by_owners({}, models=models)
+
+
+def test_owners_promote_and_abort_in_argo_cd_within_their_own_project_alone() -> None:
+    (role,) = tenant_project("acme", platform())["spec"]["roles"]
+    assert role["groups"] == ["tenon:acme"]
+    assert "jwtTokens" not in role
+    may = [policy.split(", ") for policy in role["policies"]]
+    assert {(what, action) for _, _, what, action, _, _ in may} == {
+        ("applications", "get"),
+        ("applications", "action/argoproj.io/Rollout/resume"),
+        ("applications", "action/argoproj.io/Rollout/abort"),
+    }
+    assert {(who, where) for _, who, _, _, where, _ in may} == {("proj:acme:promoter", "acme/*")}
+
+
+def test_argo_cd_promotes_as_the_deployer() -> None:
+    (deployer,) = [grant for grant in serving_grants(sample_tenant(), platform()) if grant.name == "deployer"]
+    assert PROMOTE in deployer.rules
 
 
 @pytest.mark.requirement("B41")
@@ -98,10 +124,17 @@ def test_argo_cd_leaves_the_weights_of_whichever_router_splits_them() -> None:
     assert mesh[1]["jqPathExpressions"] == [".spec.http[].route[].weight"]
 
 
+def seen_by_owners(settings: dict[str, Any], **tenant: Any) -> set[str]:
+    grants = serving_grants(sample_tenant(**tenant), sample_platform(**settings))
+    (owners,) = [grant for grant in grants if grant.name == "owners"]
+    return {resource for rule in owners.rules for resource in rule["resources"]}
+
+
 def written(grants: list[Any]) -> set[tuple[str, str]]:
     (deployer,) = [grant for grant in grants if grant.name == "deployer"]
-    assert all(set(rule["verbs"]) == WRITE for rule in deployer.rules)
-    return {(rule["apiGroups"][0], resource) for rule in deployer.rules for resource in rule["resources"]}
+    rules = [rule for rule in deployer.rules if rule != PROMOTE]
+    assert all(set(rule["verbs"]) == WRITE for rule in rules)
+    return {(rule["apiGroups"][0], resource) for rule in rules for resource in rule["resources"]}
 
 
 def resources(found: tuple[delivered.Kind, ...]) -> set[tuple[str, str]]:

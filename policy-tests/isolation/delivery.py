@@ -49,8 +49,11 @@ _DENIED = (
 )
 _TOOLS = frozenset({"chart", "helm", "kustomize", "plugin", "ref", "jsonnet"})
 _POLICY = re.compile(
-    r"p, proj:(?P<of>[a-z0-9-]+):[a-z-]+, [a-z]+, (?P<action>[A-Za-z0-9./-]+), (?P<on>[a-z0-9-]+)/\S+, (allow|deny)"
+    r"p, proj:(?P<of>[a-z0-9-]+):(?P<role>[a-z-]+), (?P<what>[a-z]+), (?P<action>[A-Za-z0-9./*-]+), "
+    r"(?P<on>[a-z0-9-]+)/\*, allow"
 )
+# Looking on, and what admission lets people write into a Rollout's status; `promote-full` would skip the analysis.
+_ACTIONS = frozenset({"get", "action/argoproj.io/Rollout/abort", "action/argoproj.io/Rollout/resume"})
 _FORGED = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/hook", "link.argocd.argoproj.io/")
 
 
@@ -145,10 +148,10 @@ def _role_faults(role: Body, tenant: str) -> Iterator[str]:
         yield "is held by others than the owners, or by a token"
     for policy in role.get("policies") or ():
         found = _POLICY.fullmatch(str(policy))
-        if found is None or found["of"] != tenant or found["on"] != tenant:
-            yield f"has policy `{policy}`, which is not of this project alone"
-        elif found["action"] != "get" and not found["action"].startswith("action/argoproj.io/Rollout/"):
-            yield f"may {found['action']}; looking on and Rollout actions are all"
+        if found is None or {found["of"], found["on"]} != {tenant} or found["role"] != role.get("name"):
+            yield f"has policy `{policy}`, which is not of this role and project alone"
+        elif found["what"] != "applications" or found["action"] not in _ACTIONS:
+            yield f"may {found['action']} {found['what']}; looking on, resume and abort are all"
 
 
 def _application_faults(inventory: Inventory, application: Document, *, tenant: str, part: str) -> Iterator[str]:

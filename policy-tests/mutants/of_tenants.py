@@ -17,7 +17,13 @@ HELD_BY_OWNERS = ("RoleBinding", SERVE, "owners")
 REVIEWER = ("ClusterRole", None, "tenon-token-reviewer")
 STRANGER = {"kind": "ServiceAccount", "name": "step", "namespace": "globex-train"}
 EVERYONE = {"kind": "Group", "name": "system:authenticated"}
-EXEC = "p, proj:acme:x, exec, create, acme/*, allow"
+PROMOTER = "spec/roles/0/policies"
+
+
+def policy(*, what: str = "applications", may: str = "get", on: str = "acme", of: str = "acme:promoter") -> str:
+    return f"p, proj:{of}, {what}, {may}, {on}/*, allow"
+
+
 QUEUED = "spec/resourceGroups/0/flavors/0/resources"
 SECURITY = "metadata/labels/pod-security.kubernetes.io~"
 
@@ -111,7 +117,23 @@ DELIVERY = [
     Mutant("H29", "delivery", *PROJECT, every_kind),
     Mutant("H29", "delivery", *PROJECT, at("spec/sourceRepos", ["*"])),
     Mutant("H29", "delivery", *PROJECT, at("spec/destinationServiceAccounts/0/defaultServiceAccount", "argocd:a")),
-    Mutant("H29", "delivery", *PROJECT, at("spec/roles", [{"policies": [EXEC]}])),
+    *(
+        Mutant("H29", "delivery", *PROJECT, append(PROMOTER, wider))
+        for wider in (
+            policy(what="exec", may="create"),
+            policy(what="logs"),
+            policy(may="sync"),
+            policy(may="action/argoproj.io/Rollout/promote-full"),
+            policy(may="action/argoproj.io/Rollout/restart"),
+            policy(may="action/*"),
+        )
+    ),
+    *(
+        Mutant("H29", "delivery", *PROJECT, append(PROMOTER, strange), ("own-names",))
+        for strange in (policy(on="globex"), policy(of="globex:promoter"))
+    ),
+    Mutant("H29", "delivery", *PROJECT, append("spec/roles/0/groups", "tenon:globex"), ("own-names",)),
+    Mutant("H29", "delivery", *PROJECT, at("spec/roles/0/jwtTokens", [{"iat": 1}])),
     Mutant("H29", "delivery", *WORKLOADS, at("spec/project", "platform")),
     Mutant("H29", "delivery", *WORKLOADS, at("spec/source/path", "rendered/eu1/tenants")),
     Mutant("H29", "delivery", *FOUNDATION, at("spec/syncPolicy/managedNamespaceMetadata", {"labels": {}})),
