@@ -2,8 +2,9 @@
 
 The GPU operator brings driver, container toolkit, device plugin, DCGM exporter, RuntimeClass `nvidia` and Node Feature
 Discovery; it is an add-on by chart, and its values are made here, because they follow the GPU flavors. Nodes carry
-their flavor's nodeLabels from the day they join; of one with `sharing` the device plugin's label is among them, so
-that the queue's flavor and the plugin's division of a GPU cannot fall apart.
+their flavor's nodeLabels from the day they join. Of one with `sharing` the label by which the device plugin divides a
+GPU is among them, of one with `deviceClass` the label that turns that plugin off, so that the queue's flavor and what
+the node offers cannot fall apart.
 """
 
 import json
@@ -75,9 +76,11 @@ def operator_values(platform: Platform) -> dict[str, Any]:
 def driver_values(platform: Platform) -> dict[str, Any]:
     """Values of chart `dra-driver-nvidia-gpu`: GPUs as devices, on the nodes of flavors that are claimed.
 
-    Its plugin and the device plugin may not share a node, so those nodes carry the label
-    `nvidia.com/gpu.deploy.device-plugin=false`, too. Compute domains would want a webhook with certificates, and
-    nothing here asks for one.
+    Its plugin and the device plugin may not share a node, so the flavor's nodeLabels turn the device plugin off. What
+    asks for `nvidia.com/gpu` there, servers and tenants without claims, gets its GPUs from this driver all the same:
+    the chart's own DeviceClass names that resource, and Kubernetes 1.36 (DRAExtendedResource, on by default) makes the
+    claim. Kueue 0.19 counts both alike. Compute domains would want a webhook with certificates, and nothing here asks
+    for one.
     """
     claimed = [flavor.node_labels or ANY_GPU for flavor in platform.gpu_flavors.values() if flavor.device_class]
     terms = [{"matchExpressions": [_is(label) for label in sorted(labels.items())]} for labels in claimed]
@@ -122,7 +125,11 @@ def taint_rule() -> dict[str, Any]:
 
 
 def device_classes(platform: Platform) -> Iterator[dict[str, Any]]:
-    """DeviceClasses that no driver brings; those below nvidia.com are the DRA driver's own."""
+    """DeviceClasses that no driver brings; those below nvidia.com are the DRA driver's own.
+
+    None has an `extendedResourceName`: of two classes with one name Kubernetes takes the younger, and `nvidia.com/gpu`
+    is that of the driver's class `gpu.nvidia.com`.
+    """
     named = {flavor.device_class for flavor in platform.gpu_flavors.values() if brings_own_class(flavor)}
     expression = f"device.driver == '{DRA_DRIVER}' && device.attributes['{DRA_DRIVER}'].type == 'gpu'"
     for name in sorted(filter(None, named)):

@@ -8,6 +8,7 @@ from generators.inputs.reading import Document
 from generators.inputs.sources import TenantSource
 
 DIVISION_LABEL = "nvidia.com/device-plugin.config"  # of a node: how the device plugin divides its GPUs
+PLUGIN_LABEL = "nvidia.com/gpu.deploy.device-plugin"  # of a node: "false" keeps the GPU operator's device plugin off
 
 
 def refuse_sharing(
@@ -28,6 +29,7 @@ def refuse_sharing(
 def _refuse_flavor(name: str, flavor: GpuFlavor, document: Document) -> None:
     """Nodes of the flavor are divided as it says, and no tenant may borrow what has no walls."""
     path, divided_as = ("gpuFlavors", name), flavor.node_labels.get(DIVISION_LABEL)
+    _refuse_plugin(name, flavor, document)
     if not flavor.sharing:
         if divided_as:
             text = f"{DIVISION_LABEL}: {divided_as} divides GPUs that the flavor does not share; remove it"
@@ -39,6 +41,19 @@ def _refuse_flavor(name: str, flavor: GpuFlavor, document: Document) -> None:
     if flavor.shared:
         text = f"{flavor.shared} GPUs for any tenant to borrow, and flavor {name} keeps no memory apart; set it to 0"
         document.refuse((*path, "shared"), text)
+
+
+def _refuse_plugin(name: str, flavor: GpuFlavor, document: Document) -> None:
+    """Exactly one driver offers the GPUs of a node: the device plugin, or with a DeviceClass the DRA driver."""
+    path, found = ("gpuFlavors", name, "nodeLabels"), flavor.node_labels.get(PLUGIN_LABEL)
+    if flavor.device_class and found != "false":
+        text = (
+            f"{PLUGIN_LABEL} is {found!r} and has to be 'false', because the DRA driver offers the GPUs of these nodes"
+        )
+        document.refuse(path, f"{text}; label the nodes and name it here")
+    if not flavor.device_class and found is not None:
+        text = f"{PLUGIN_LABEL}: {found} is for flavors with a deviceClass, whose GPUs another driver offers; remove it"
+        document.refuse(path, text)
 
 
 def _refuse_second_tenant(name: str, tenants: Sequence[TenantSource]) -> None:

@@ -73,6 +73,12 @@ def test_a_device_class_is_made_where_no_driver_brings_it() -> None:
     assert [each["metadata"]["name"] for each in classes] == ["gpus.tenon.dev"]
 
 
+def test_no_class_of_ours_takes_the_resource_name_from_the_drivers_class() -> None:
+    flavors = {"a": {**FLAVOR, "deviceClass": "gpus.tenon.dev"}}
+    (body,) = device_classes(sample_platform(gpuFlavors=flavors))
+    assert body["spec"].keys() == {"selectors"}
+
+
 def test_the_values_stand_where_the_installation_finds_them() -> None:
     objects = made(PlatformGpus, platform=platform())
     text = objects["tenon-system", "ConfigMap", "gpu-operator-values"]["data"]["values.json"]
@@ -113,7 +119,7 @@ FAULTS = [
         id="nodes that nothing divides",
     ),
     pytest.param(
-        (PLATFORM, "{tenon.dev/gpu: h100}", "{nvidia.com/device-plugin.config: t4-shared}"),
+        (PLATFORM, "{tenon.dev/gpu: h100,", "{nvidia.com/device-plugin.config: t4-shared,"),
         "platform.yaml: gpuFlavors.h100.nodeLabels: nvidia.com/device-plugin.config: t4-shared divides GPUs",
         id="nodes that are divided and not said to be",
     ),
@@ -131,6 +137,17 @@ FAULTS = [
         (UMBRELLA, "training:", "training:\n  claims: dra"),
         "tenants/umbrella.yaml: training.claims: 'dra' claims whole GPUs and flavor t4-shared shares them",
         id="a claim of a shared GPU",
+    ),
+    pytest.param(
+        (PLATFORM, ', nvidia.com/gpu.deploy.device-plugin: "false"', ""),
+        "platform.yaml: gpuFlavors.h100.nodeLabels: nvidia.com/gpu.deploy.device-plugin is None and has to be 'false', "
+        "because the DRA driver offers the GPUs of these nodes; label the nodes and name it here",
+        id="two drivers that offer one GPU",
+    ),
+    pytest.param(
+        (PLATFORM, "{tenon.dev/gpu: t4}", '{tenon.dev/gpu: t4, nvidia.com/gpu.deploy.device-plugin: "false"}'),
+        "platform.yaml: gpuFlavors.t4.nodeLabels: nvidia.com/gpu.deploy.device-plugin: false is for flavors with a",
+        id="GPUs that no driver offers",
     ),
     pytest.param(
         (HOOLI, "mostMemoryGiB: 512", "mostMemoryGiB: 16"),
