@@ -30,7 +30,8 @@ class Service:
 
     @property
     def command(self) -> list[str]:
-        return ["tenon", self.name] if self.image == "promoter" else ["python", "-m", "app", self.name]
+        """The images hold modules on their path, and no installed program."""
+        return ["python", "-m", "tenon" if self.image == "promoter" else "app", self.name]
 
     @property
     def labels(self) -> dict[str, str]:
