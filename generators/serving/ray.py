@@ -40,7 +40,11 @@ _ACCESS_SOURCE = Path(__file__).with_name("ray_access.py")  # read, not imported
 
 
 def servers(served: Served) -> Objects:
-    """In the place of a Rollout and its Services. No PodDisruptionBudget: KubeRay replaces what a drain takes.
+    """In the place of a Rollout, its Services, budget and analyses.
+
+    No PodDisruptionBudget: one over the cluster's pods would hold the head as dear as a worker, and count the cluster
+    that an upgrade starts or ends; KubeRay replaces what a drain takes. No AnalysisTemplate: KubeRay switches to a new
+    cluster when it answers, and asks nobody; alerts tell what follows, and a reverted commit goes back.
 
     KubeRay makes the Service of the stable version and points it at the cluster that answers; the other one is there
     for the routes, which are the same for every runtime.
