@@ -80,12 +80,13 @@ def refuse_gpus(tenant: Tenant, document: Document, platform: Platform) -> None:
 
 
 def refuse_serving_peak(tenant: Tenant, document: Document) -> None:
-    """All models in a roll-out at one time still fit the serving quota (D8)."""
-    from generators.serving.rollout import peak_gpus
+    """All models in a roll-out at one time still fit the serving quota (D8); the text names the step of each."""
+    from generators.serving.rollout import peak_gpus, peak_step
 
     peaks = {name: peak_gpus(record.serving) for name, record in tenant.models.items()}
     if (peak := sum(peaks.values())) > tenant.serving.gpus:
-        shown = ", ".join(f"{name} {gpus}" for name, gpus in peaks.items())
+        steps = {name: peak_step(tenant.models[name].serving) for name in peaks}
+        shown = ", ".join(f"{name} {gpus} {steps[name]}" for name, gpus in peaks.items() if gpus)
         text = f"{tenant.serving.gpus} GPUs are fewer than a roll-out needs at its peak ({peak}: {shown}); "
         document.refuse(("serving", "gpus"), text + f"raise it to {peak}, or lower replicas or add a weight of 75")
 

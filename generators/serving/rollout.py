@@ -113,9 +113,7 @@ def peak_pods(serving: Serving) -> int:
     the stable version shrinks from the one before. An abort goes the same way back. `promoteFull` would need twice the
     replicas; the promote right does not give it.
     """
-    beside = serving.ab.replicas + 1 if serving.ab else 0  # one more while arm b is replaced
-    beside += 2 * serving.experiment.replicas if serving.experiment else 0
-    return _peak_of_versions(serving) + beside
+    return max(_pods_of_versions(serving).values()) + sum(_pods_beside(serving).values())
 
 
 def peak_gpus(serving: Serving) -> int:
@@ -123,13 +121,30 @@ def peak_gpus(serving: Serving) -> int:
     return peak_pods(serving) * serving.gpus_per_replica
 
 
-def _peak_of_versions(serving: Serving) -> int:
+def peak_step(serving: Serving) -> str:
+    """When the peak is reached, as a refusal says it: the first step that has so many, and what stands beside it."""
+    pods = _pods_of_versions(serving)
+    first = max(pods, key=lambda step: pods[step])
+    return " and ".join([first, *(f"beside {what}" for what in _pods_beside(serving))])
+
+
+def _pods_of_versions(serving: Serving) -> dict[str, int]:
+    """Pods of old and new version together, at each step of a roll-out."""
     if serving.strategy == "blueGreen":
-        return 2 * serving.most_replicas
+        return {"while both versions stand": 2 * serving.most_replicas}
     if serving.canary.level == "adapter":
-        return serving.most_replicas
+        return {"at every step": serving.most_replicas}
     weights = (0, *serving.canary.weights)
-    return max(_share(weight, serving) + _share(ALL - before, serving) for before, weight in pairwise(weights))
+    return {
+        f"at weight {weight}": _share(weight, serving) + _share(ALL - before, serving)
+        for before, weight in pairwise(weights)
+    }
+
+
+def _pods_beside(serving: Serving) -> dict[str, int]:
+    """Pods that are no part of the roll-out."""
+    pods = {"arm b": serving.ab.replicas + 1} if serving.ab else {}  # one more while arm b is replaced
+    return {**pods, "its experiment": 2 * serving.experiment.replicas} if serving.experiment else pods
 
 
 def _share(weight: int, serving: Serving) -> int:

@@ -99,7 +99,7 @@ ACME = [  # old text, new text, the one error
         "serving: {gpus: 4}",
         "serving: {gpus: 2}",
         (
-            "15: serving.gpus: 2 GPUs are fewer than a roll-out needs at its peak (3: replies 3);"
+            "15: serving.gpus: 2 GPUs are fewer than a roll-out needs at its peak (3: replies 3 at weight 5);"
             " raise it to 3, or lower replicas or add a weight of 75"
         ),
     ),
