@@ -26,6 +26,7 @@ class ImageLock(Wire):
     services: LockedImage = Field(description="ingest, dispatcher, watcher, webhooks, router, portal")
     promoter: LockedImage = Field(description="promoter: the services' image and the renderer")
     trainer: LockedImage = Field(description="prepare, train, evaluate, publish")
+    trainerray: LockedImage = Field(description="the same with Ray, for runner `rayjob`")
     modelserver: LockedImage = Field(description="our own server, runtime `transformers`")
     vllm: LockedImage = Field(description="runtime `vllm`")
     triton: LockedImage = Field(description="runtime `triton`")

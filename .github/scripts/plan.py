@@ -18,6 +18,7 @@ INGEST = "ingest"
 SOURCES = {
     "services": ("images/app/", "app/", "trainer/__init__.py", "trainer/contract/", "requirements/ingest.txt"),
     "trainer": ("images/trainer/", "trainer/", "requirements/trainer.txt"),
+    "trainerray": ("images/trainer-ray/", "trainer/", "requirements/trainer-ray.txt"),
     "modelserver": ("images/serving/", "app/", "trainer/", "requirements/serving.txt"),
     "promoter": (
         "images/promoter/",

@@ -21,6 +21,7 @@ from trainer.contract.steps import Step
 SCRATCH = "/scratch"
 TOKEN_FOLDER = "/var/run/secrets/tenon"  # noqa: S105 - a folder
 GRACE_SECONDS = 120  # to save a checkpoint after SIGTERM
+USER_NAME = "tenon"  # the pod's user has no line in /etc/passwd, and Python's getpass then asks for USER
 TOKEN_SECONDS = 3600  # the kubelet renews it before it ends
 
 _VOLUME, _MOUNT = restricted.scratch("scratch", SCRATCH, size="100Gi")
@@ -58,6 +59,7 @@ def environment(tenant: Tenant, platform: Platform, given: Mapping[str, str]) ->
         steps.MODELS_URL: f"s3://{naming.models_bucket(storage.bucket_prefix)}",
         steps.WORK: SCRATCH,
         "HOME": SCRATCH,
+        "USER": USER_NAME,
     }
     return [*({"name": name, "value": value} for name, value in values.items()), *store_environment(tenant, platform)]
 

@@ -11,6 +11,8 @@ from generators.training import pod
 from generators.training.ranks import RUN_SECONDS, Ranks, rendezvous, resources
 
 CONTAINER = "ray-head"
+IMAGE = "trainerray"
+NO_REPORTS = {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"}
 KEEP_SECONDS = 3600
 SUBMITTER_CPUS, SUBMITTER_GIB = 1, 1
 
@@ -48,18 +50,24 @@ def head_pod(ranks: Ranks) -> dict[str, Any]:
     It leaves the submitter's share of the cores and memory that come with its GPUs.
     """
     template = pod.pod(ranks, name=CONTAINER)
-    container = template["spec"]["containers"][0]
+    (container,) = template["spec"]["containers"]
+    del container["command"]  # KubeRay's `ray start` comes after it: the step would run to its end before there is Ray
+    container["image"] = ranks.platform.image(IMAGE)
     container["resources"] |= resources(ranks, cpus=SUBMITTER_CPUS, memory_gib=SUBMITTER_GIB)
-    container["env"] += rendezvous(ranks, pod_zero="")
+    container["env"] += [*rendezvous(ranks, pod_zero=""), NO_REPORTS]
     return template
 
 
 def submitter_pod(ranks: Ranks) -> dict[str, Any]:
-    """KubeRay's own default has no security context, which `restricted` refuses; it fills in the command."""
+    """KubeRay's own default has no security context, which `restricted` refuses; it fills in the command.
+
+    The image is the head's: it asks the head by Ray's own command line, of the same release.
+    """
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
     container = {
         "name": "ray-job-submitter",
-        "image": ranks.platform.image("trainer"),
+        "image": ranks.platform.image(IMAGE),
+        "env": [{"name": "HOME", "value": mount["mountPath"]}, {"name": "USER", "value": pod.USER_NAME}],
         "resources": restricted.resources(str(SUBMITTER_CPUS), f"{SUBMITTER_GIB}Gi"),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [mount],

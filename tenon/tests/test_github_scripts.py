@@ -12,7 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "ab" * 32
-FOLDERS = {"services": "app", "trainer": "trainer", "modelserver": "serving", "promoter": "promoter"}
+FOLDERS = {"services": "app", "trainer": "trainer", "trainerray": "trainer-ray", "modelserver": "serving", "promoter": "promoter"}
 
 
 def script(name: str) -> ModuleType:
@@ -33,11 +33,12 @@ record_changes = script("record_changes")
     ("path", "images", "ingest"),
     [
         ("app/dispatcher.py", ["services", "modelserver", "promoter"], True),
-        ("trainer/loop.py", ["trainer", "modelserver"], False),
-        ("trainer/contract/steps.py", ["services", "trainer", "modelserver", "promoter"], True),
+        ("trainer/loop.py", ["trainer", "trainerray", "modelserver"], False),
+        ("trainer/contract/steps.py", ["services", "trainer", "trainerray", "modelserver", "promoter"], True),
         ("generators/naming.py", ["promoter"], False),
         ("requirements/ingest.txt", ["services"], True),
         ("images/app/Dockerfile", ["services"], False),
+        ("requirements/trainer-ray.txt", ["trainerray"], False),
         ("app/tests/test_api.py", [], False),
         ("tenants/acme.yaml", [], False),
         ("README.md", [], False),
