@@ -79,7 +79,7 @@ class Models:
 
     async def list(self, request: Request) -> Response:
         tenant = self._entrance.admit(request).tenant
-        owners = dict.fromkeys(self._directory.platform.catalogue, "platform")
+        owners = {name: "platform" for name in self._directory.platform.catalogue if name in tenant.bases}
         for name, record in tenant.models.items():
             versions = (version for version in (record.stable, record.canary) if version)
             owners |= dict.fromkeys((name, *versions), tenant.id)

@@ -92,6 +92,7 @@ class TenantEntry(Wire):
     credentials: tuple[Credential, ...]
     callbacks: tuple[str, ...] = Field((), description="exact host names")
     models: dict[str, DirectoryModel] = Field(default_factory=dict)
+    bases: tuple[str, ...] = Field((), description="bases of the catalogue whose licence permits the tenant's use")
     workflow_templates: dict[str, str] = Field(
         description="recipe -> content-hashed name of the template that new attempts run"
     )

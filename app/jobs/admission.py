@@ -112,13 +112,18 @@ def _request_hash(training: TrainingJob, wanted: FinetuneRequest) -> str:
 
 
 def _model(wanted: FinetuneRequest, admission: Admission, refusals: list[Refusal]) -> _Model | None:
-    """A record of the tenant goes before a base of the same name."""
+    """A record of the tenant goes before a base of the same name. A record's base was held to its licence in Git."""
     tenant, catalogue = admission.tenant, admission.platform.catalogue
     if wanted.model_id in tenant.models:
         return _of_record(wanted, admission, refusals)
-    if wanted.model_id in catalogue:
+    bases = catalogue.keys() & set(tenant.bases)
+    if wanted.model_id in bases:
         return _of_base(wanted, admission, refusals)
-    known = ", ".join(sorted({*tenant.models, *catalogue}))
+    known = ", ".join(sorted({*tenant.models, *bases}))
+    if refused := catalogue.get(wanted.model_id):
+        text = f"has licence {refused.licence}, which forbids what {tenant.id} is for; use one of {known}"
+        refusals.append(Refusal("modelId", "base_not_allowed", text))
+        return None
     text = f"is neither a model record of {tenant.id} nor a base of the catalogue; use one of {known}"
     refusals.append(Refusal("modelId", "model_not_found", text))
     return None

@@ -19,6 +19,7 @@ from app.identity.keys import digest
 
 DIGEST = "ab" * 32
 KEYS = {tenant: f"ftk_{tenant}_{tenant}-secret-of-the-tests-only" for tenant in ("acme", "globex")}
+FORBIDDEN = "research-1b"  # a base whose licence forbids what the tenants are for
 UNKNOWN_KEY = "ftk_acme_another-secret-of-the-tests"
 
 
@@ -34,6 +35,7 @@ def tenant_entry(tenant: str = "acme", *, limits: Limits | None = None, key: str
         credentials=(Credential(api_key=rule),),
         callbacks=(f"hooks.{tenant}.example",),
         models={"replies": record},
+        bases=("b" * 50, "smollm2-135m"),
         workflow_templates={"smollm2-135m-cpu": "finetune-0123abcd"},
         training_namespace=f"{tenant}-train",
     )
@@ -44,7 +46,11 @@ def platform_entry() -> PlatformEntry:
     return PlatformEntry(
         prices=Prices(),
         models_bucket="tenon-models",
-        catalogue={"smollm2-135m": base, "b" * 50: base},
+        catalogue={
+            "smollm2-135m": base,
+            "b" * 50: base,
+            FORBIDDEN: base.model_copy(update={"licence": "research-only"}),
+        },
         recipes=("smollm2-135m-cpu", "smollm2-135m-slow"),
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.contract.job import FinetuneRequest, JobEnvelope
 from app.jobs.admission import Admission, Refused, admit, files_named
 from app.jobs.ids import Ids
-from app.tests.cast import DIGEST, platform_entry, tenant_entry
+from app.tests.cast import DIGEST, FORBIDDEN, platform_entry, tenant_entry
 
 FILE = "file-" + "0" * 26
 ADMISSION = Admission(tenant_entry("acme"), platform_entry(), {FILE: f"datasets/{FILE}-rows.jsonl"})
@@ -55,6 +55,8 @@ def test_an_uploaded_file_is_found_in_the_tenants_own_bucket() -> None:
     [
         ({"model_id": "gpt-4o"}, "modelId", "model_not_found"),
         ({"model_id": "../replies"}, "modelId", "model_not_found"),
+        ({"model_id": FORBIDDEN}, "modelId", "base_not_allowed"),
+        ({"model_id": FORBIDDEN, "suffix": "replies"}, "modelId", "base_not_allowed"),
         ({"model_id": "replies", "suffix": "other"}, "suffix", "suffix_not_allowed"),
         ({"model_id": LONG_BASE}, "suffix", "suffix_missing"),
         ({"model_id": LONG_BASE, "suffix": "replies"}, "suffix", "base_differs"),
@@ -91,6 +93,11 @@ def test_a_refusal_names_field_and_rule(fields: dict[str, str], field: str, code
     with pytest.raises(Refused) as refused:
         admitted(**fields)
     assert [(refusal.field, refusal.code) for refusal in refused.value.refusals] == [(field, code)]
+
+
+def test_a_base_that_a_licence_forbids_is_named_with_the_licence_and_those_that_are_left() -> None:
+    with pytest.raises(Refused, match=r"has licence research-only, .*; use one of b{50}, replies, smollm2-135m"):
+        admitted(model_id=FORBIDDEN)
 
 
 def test_all_refusals_come_at_once() -> None:

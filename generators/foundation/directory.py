@@ -57,6 +57,7 @@ def tenant_entry(tenant: Tenant, platform: Platform, templates: TrainingTemplate
         credentials=tenant.credentials,
         callbacks=tenant.callbacks,
         models={name: model_entry(record) for name, record in tenant.models.items()},
+        bases=tuple(sorted(name for name, base in platform.catalogue.items() if tenant.use not in base.forbids)),
         workflow_templates=templates.finetune_names,
         search_templates=templates.search_names,
         training_namespace=naming.training_namespace(tenant.id),
