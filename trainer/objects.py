@@ -1,7 +1,7 @@
 """Objects of an S3 bucket. The only module of the trainer that imports boto3.
 
 Credentials come from the usual AWS variables; TENON_S3_URL is the endpoint of a store that is not AWS's, and
-TENON_MODELS_S3_URL that of the models bucket where it has its own.
+TENON_MODELS_S3_URL that of the models bucket where it has its own. Such an endpoint knows no keys and is asked without.
 """
 
 import os
@@ -21,9 +21,13 @@ _REFUSED = {"403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"
 
 def endpoint(bucket: str) -> str | None:
     """Endpoint of a bucket: in a cluster the models bucket has a gateway of its own; None is AWS."""
+    return _open_endpoint(bucket) or os.environ.get(S3_URL)
+
+
+def _open_endpoint(bucket: str) -> str | None:
+    """The models bucket's own endpoint; None for every other bucket, and where it has none."""
     models = os.environ.get(MODELS_URL, "").removeprefix(SCHEME).rstrip("/")
-    own = os.environ.get(MODELS_S3_URL) if bucket == models else None
-    return own or os.environ.get(S3_URL)
+    return os.environ.get(MODELS_S3_URL) or None if bucket == models else None
 
 
 class Bucket:
@@ -31,7 +35,7 @@ class Bucket:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._client = _client(endpoint(name))
+        self._client = _client(endpoint(name), signed=_open_endpoint(name) is None)
 
     def read(self, key: str) -> bytes | None:
         try:
@@ -100,12 +104,14 @@ class _Missing(Exception):  # noqa: N818 - an answer, not a fault
 
 
 @cache
-def _client(url: str | None) -> Any:
+def _client(url: str | None, *, signed: bool) -> Any:
     """A client whose every call ends within half a minute when the store is dead."""
     import boto3
+    from botocore import UNSIGNED
     from botocore.config import Config
 
     config = Config(
+        signature_version=None if signed else UNSIGNED,
         connect_timeout=3,
         read_timeout=20,
         retries={"max_attempts": 3, "mode": "standard"},

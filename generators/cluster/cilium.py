@@ -68,7 +68,7 @@ class PlatformNetwork(Construct):
         manifest(self, _config_map("cilium-values", "values.json", cilium_values(platform)), at=config)
         if platform.storage.mode == "inCluster":
             bucket = naming.models_bucket(platform.storage.bucket_prefix)
-            for body, wave in storage.gateway("models", bucket=bucket, labels=LABELS, platform=platform):
+            for body, wave in storage.gateway(storage.MODELS, bucket=bucket, labels=LABELS, platform=platform):
                 manifest(self, body, at=Place("foundation", STORAGE_NAMESPACE, "platform.yaml storage", wave))
 
 
@@ -145,7 +145,7 @@ def _object_store(platform: Platform) -> list[Body]:
     """The filer behind all gateways, and the gateway of the one bucket that tenants share."""
     if platform.storage.mode == "s3":
         return []
-    models, peers = naming.storage_account("models"), [pods(STORAGE_NAMESPACE)]
+    models, peers = naming.storage_account(storage.MODELS), [pods(STORAGE_NAMESPACE)]
     return [
         rule(
             "filer",

@@ -1,10 +1,11 @@
 """A tenant's own entry to the object store of the cluster, and the keys its pods hold for it.
 
 One gateway per tenant: behind a shared one every bucket has the same address and the Host header is free, so that DNS
-would be the only lock. On AWS buckets and roles are made outside the cluster; then only
-names are rendered, in the policies and in the environment of pods.
+would be the only lock. A gateway makes its bucket before it starts, and nothing ever deletes one. On AWS buckets and
+roles are made outside the cluster; then only names are rendered, in the policies and in the environment of pods.
 """
 
+import json
 from typing import Any
 
 from generators import hosts, naming, restricted
@@ -21,6 +22,8 @@ from generators.versions import EXTERNAL_SECRETS
 # reads and writes them itself (seen with SeaweedFS 4.48). Each HTTP port has its gRPC port 10,000 above it.
 FILER_PORT, VOLUME_PORT, MASTER_PORT = 8888, 8080, 9333
 FILER_PORTS = (VOLUME_PORT, FILER_PORT, VOLUME_PORT + 10_000, FILER_PORT + 10_000, MASTER_PORT + 10_000)
+MODELS = "models"  # owner of the bucket that all tenants read
+IDENTITIES = "s3.json"  # who may do what at a gateway, as SeaweedFS reads it
 BUCKET_KEYS = "bucket"  # Secret of each tenant namespace: accessKey, secretKey
 SECRET_STORE = "tenon"  # noqa: S105 - name of the ClusterSecretStore that the platform brings
 
@@ -48,7 +51,10 @@ class TenantStorage(Construct):
 
 
 def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platform) -> list[tuple[Body, Wave]]:
-    """One S3 gateway: identities, Service named after the bucket, Deployment. `models` is an owner too."""
+    """One S3 gateway: identities, Service named after the bucket, Deployment. `models` is an owner too.
+
+    Who has which key to a tenant's bucket is a secret; that those who reach the base models may read them is none.
+    """
     name = naming.storage_account(owner)
     selector = {"app.kubernetes.io/name": name}
     service = {
@@ -57,12 +63,46 @@ def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platfo
         "metadata": {"name": bucket, "labels": labels},
         "spec": {"selector": selector, "ports": [{"name": "s3", "port": hosts.S3_PORT, "protocol": "TCP"}]},
     }
-    path = f"tenants/{owner}/gateway" if owner != "models" else "platform/models/gateway"
-    return [
-        (external_secret(name, path, keys=("s3.json",), labels=labels), Wave.CONFIG),
-        (service, Wave.SERVICE),
-        (_deployment(name, selector=selector, labels=labels, image=platform.image("seaweedfs")), Wave.SERVICE),
-    ]
+    identities: Body = {"secret": {"secretName": name}}
+    known = external_secret(name, f"tenants/{owner}/gateway", keys=(IDENTITIES,), labels=labels)
+    if owner == MODELS:
+        identities, known = {"configMap": {"name": name}}, open_to_readers(name, bucket=bucket, labels=labels)
+    server = _deployment(name, selector=selector, labels=labels, image=platform.image("seaweedfs"))
+    pod = server["spec"]["template"]["spec"]
+    pod["initContainers"] = [bucket_maker(bucket, image=platform.image("seaweedfs"))]
+    pod["volumes"].insert(0, {"name": "identities", **identities})
+    return [(known, Wave.CONFIG), (service, Wave.SERVICE), (server, Wave.SERVICE)]
+
+
+def open_to_readers(name: str, *, bucket: str, labels: dict[str, str]) -> Body:
+    """Identities of the models bucket's gateway: requests without a key read and list it, and no key is known.
+
+    SeaweedFS refuses a key that it does not know even where it asks for none (seen with 4.48), so pods sign nothing
+    there. Who reaches the gateway at all is its policy's affair; the bucket is filled at the filer.
+    """
+    identities = [{"name": "anonymous", "actions": [f"{action}:{bucket}" for action in ("Read", "List")]}]
+    text = json.dumps({"identities": identities}, indent=2) + "\n"
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {IDENTITIES: text}}
+
+
+def bucket_maker(bucket: str, *, image: str) -> Body:
+    """Makes the bucket, which is a folder of the filer, and leaves one that is there as it is.
+
+    `weed shell` reads commands from its input alone. Without a master it waits, without a filer it fails and is started
+    again, so the gateway never serves a bucket that is not there.
+    """
+    master = f"{hosts.FILER}:{MASTER_PORT}"
+    command = f"weed shell -master={master} -filer={hosts.FILER}:{FILER_PORT}"
+    _, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
+    return {
+        "name": "bucket",
+        "image": image,
+        "command": ["sh", "-c", f'echo "fs.mkdir /buckets/$0" | {command}', bucket],
+        "resources": restricted.resources("250m", "256Mi"),
+        "securityContext": restricted.CONTAINER_SECURITY,
+        "volumeMounts": [mount],
+    }
 
 
 def gateway_policy(tenant: Tenant, platform: Platform) -> Body:
@@ -110,7 +150,7 @@ def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], 
             "s3",
             f"-filer={filer}",
             f"-port={hosts.S3_PORT}",
-            "-config=/etc/s3/s3.json",
+            f"-config=/etc/s3/{IDENTITIES}",
             "-port.iceberg=0",  # two more servers that are on by default
             "-port.lance=0",
         ],
@@ -127,7 +167,7 @@ def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], 
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
         "containers": [container],
-        "volumes": [{"name": "identities", "secret": {"secretName": name}}, temporary],
+        "volumes": [temporary],
     }
     template = {"metadata": {"labels": {**labels, **selector}}, "spec": pod}
     return {

@@ -47,10 +47,8 @@ def _refuse_plugin(name: str, flavor: GpuFlavor, document: Document) -> None:
     """Exactly one driver offers the GPUs of a node: the device plugin, or with a DeviceClass the DRA driver."""
     path, found = ("gpuFlavors", name, "nodeLabels"), flavor.node_labels.get(PLUGIN_LABEL)
     if flavor.device_class and found != "false":
-        text = (
-            f"{PLUGIN_LABEL} is {found!r} and has to be 'false', because the DRA driver offers the GPUs of these nodes"
-        )
-        document.refuse(path, f"{text}; label the nodes and name it here")
+        text = f"{PLUGIN_LABEL} is {found!r} and has to be 'false', because the DRA driver offers the GPUs of these "
+        document.refuse(path, f"{text}nodes; label them and name it here")
     if not flavor.device_class and found is not None:
         text = f"{PLUGIN_LABEL}: {found} is for flavors with a deviceClass, whose GPUs another driver offers; remove it"
         document.refuse(path, text)

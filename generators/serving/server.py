@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from app.contract.internal import MODEL_PORT
 from app.contract.models import ModelRecord, ModelVersion, Stage
-from generators import hosts, mesh, naming, restricted
+from generators import mesh, naming, restricted
 from generators.foundation.storage import external_secret
 from generators.inputs.platform import GpuFlavor, Platform
 from generators.inputs.tenant import Tenant
@@ -169,11 +169,11 @@ def fetching(served: Served) -> list[dict[str, Any]]:
     prefix = served.platform.storage.bucket_prefix
     digest = served.platform.catalogue[served.record.base].digest
     base = f"s3://{naming.models_bucket(prefix)}/{digest}"
-    made = [_fetch(served, "base", [base, BASE_FOLDER, "--manifest", digest], host=hosts.base_models(served.platform))]
+    made = [_fetch(served, "base", [base, BASE_FOLDER, "--manifest", digest])]
     for version in served.loaded:
         url = f"s3://{naming.bucket(prefix, served.tenant.id)}/{bucket.version(served.model, version.version)}"
         words = [url, _folder(version), "--adapter", version.adapter_digest]
-        made.append(_fetch(served, version.version, words, host=hosts.own_bucket(served.tenant, served.platform)))
+        made.append(_fetch(served, version.version, words))
     return made
 
 
@@ -185,11 +185,10 @@ def _key_name(model: str) -> str:
     return f"{model}-key"
 
 
-def _fetch(served: Served, what: str, words: list[str], *, host: str) -> dict[str, Any]:
-    environment = store_environment(served.tenant, served.platform)
-    if served.platform.storage.mode == "inCluster":  # each bucket has an endpoint of its own
-        others = [variable for variable in environment if variable["name"] not in {steps.S3_URL, steps.MODELS_S3_URL}]
-        environment = [{"name": steps.S3_URL, "value": hosts.endpoint(host)}, *others]
+def _fetch(served: Served, what: str, words: list[str]) -> dict[str, Any]:
+    """Which endpoint a bucket has, and whether it is asked with the tenant's key, follows from the models bucket."""
+    models = f"s3://{naming.models_bucket(served.platform.storage.bucket_prefix)}"
+    environment = [*store_environment(served.tenant, served.platform), {"name": steps.MODELS_URL, "value": models}]
     return {
         "name": f"fetch-{what}",
         "image": served.platform.image("trainer"),

@@ -141,7 +141,7 @@ FAULTS = [
     pytest.param(
         (PLATFORM, ', nvidia.com/gpu.deploy.device-plugin: "false"', ""),
         "platform.yaml: gpuFlavors.h100.nodeLabels: nvidia.com/gpu.deploy.device-plugin is None and has to be 'false', "
-        "because the DRA driver offers the GPUs of these nodes; label the nodes and name it here",
+        "because the DRA driver offers the GPUs of these nodes; label them and name it here",
         id="two drivers that offer one GPU",
     ),
     pytest.param(

@@ -1,5 +1,6 @@
 """Secrets and buckets: what stands in Git is never a secret, and each bucket has one owner (H18, H20)."""
 
+import json
 import math
 import re
 from collections import Counter
@@ -22,6 +23,7 @@ _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _RANDOM_BITS = 3.8  # per character; paths and names are below, keys of 24 characters are above
 _ROLE = "eks.amazonaws.com/role-arn"
 _ARN = re.compile(r"arn:aws(-[a-z-]+)?:iam::(?P<account>\d{12}):role/(?P<role>[\w+=,.@-]{1,64})")
+_OWN_VOLUMES = frozenset({"name", "emptyDir"})
 _DATA_ACCOUNT = re.compile(r"step|trainer(-\d+)?|model")
 
 
@@ -130,6 +132,24 @@ def _gateway_faults(inventory: Inventory) -> Iterator[CounterExample]:
         names = [(v.get("secret") or {}).get("secretName") for v in template["spec"].get("volumes") or ()]
         if [name for name in names if name] != [f"s3-{tenant}"]:
             yield CounterExample(gateway.file, "holds other identities than its own")
+    yield from _models_faults(inventory)
+
+
+def _models_faults(inventory: Inventory) -> Iterator[CounterExample]:
+    """Those who reach the gateway of the bucket that all share read it without a key, and write it with none."""
+    gateway = inventory.by_key.get(("Deployment", STORAGE, "s3-models"))
+    known = inventory.by_key.get(("ConfigMap", STORAGE, "s3-models"))
+    if gateway is None or known is None:
+        yield CounterExample("models", "has no gateway with identities that are open to all")
+        return
+    volumes = spec_of(gateway)["template"]["spec"].get("volumes") or ()
+    mounted = [(kind, volume[kind].get("name")) for volume in volumes for kind in volume if kind not in _OWN_VOLUMES]
+    if mounted != [("configMap", "s3-models")]:
+        yield CounterExample(gateway.file, "holds other identities than those that are open to all")
+    shared = bucket(inventory.profile, "models")
+    reader = {"name": "anonymous", "actions": [f"Read:{shared}", f"List:{shared}"]}
+    if json.loads((known.body.get("data") or {}).get("s3.json", "{}")) != {"identities": [reader]}:
+        yield CounterExample(known.file, "lets others than readers of base models in")
 
 
 def _role_faults(inventory: Inventory) -> Iterator[CounterExample]:

@@ -17,6 +17,8 @@ HELD_BY_OWNERS = ("RoleBinding", SERVE, "owners")
 REVIEWER = ("ClusterRole", None, "tenon-token-reviewer")
 STRANGER = {"kind": "ServiceAccount", "name": "step", "namespace": "globex-train"}
 EVERYONE = {"kind": "Group", "name": "system:authenticated"}
+MODELS = ("storage", "s3-models")
+WRITERS = '{"identities": [{"name": "anonymous", "actions": ["Read:tenon-models", "Write:tenon-models"]}]}'
 PROMOTER = "spec/roles/0/policies"
 
 
@@ -92,8 +94,18 @@ CREDENTIALS = [
     Mutant("H18", "secrets", *ROLLOUT, append(f"{CONTAINER}/env", {"name": "DB_PASSWORD", "value": "x"})),
     Mutant("H18", "secrets", *ROLLOUT, append(f"{CONTAINER}/command", "v9fQ2mZx7LrT0bYc4NwKd8HsJ3gPq6Ae5RuVt1Xo")),
     Mutant("H20", "buckets", "Service", "storage", "tenon-acme", at("spec/selector", {"a": "b"}), ("selections",)),
-    Mutant("H20", "buckets", "Deployment", "storage", "s3-acme", at(f"{POD}/volumes/0/secret/secretName", "s3-models")),
+    Mutant(
+        "H20",
+        "buckets",
+        "Deployment",
+        "storage",
+        "s3-acme",
+        at(f"{POD}/volumes/0/secret/secretName", "s3-models"),
+        ("references",),
+    ),
     Mutant("H20", "buckets", *WORKFLOWS, in_manifest("s3://tenon-acme", "s3://tenon-others")),
+    Mutant("H20", "buckets", "ConfigMap", *MODELS, at("data/s3.json", WRITERS)),
+    Mutant("H20", "buckets", "Deployment", *MODELS, at(f"{POD}/volumes/0/configMap/name", "others"), ("references",)),
 ]
 ADMISSIONS = [
     Mutant("H21", "admission", ADMISSION, None, "tenon-pods", at("spec/failurePolicy", "Ignore")),

@@ -64,7 +64,7 @@ ATTEMPT = "TENON_ATTEMPT"  # number of the attempt, from 1
 BUCKET_URL = "TENON_BUCKET_URL"  # s3://<bucket> of the tenant, or a folder
 MODELS_URL = "TENON_MODELS_URL"  # s3://<prefix>-models, or a folder; read only
 S3_URL = "TENON_S3_URL"  # endpoint of the object store; AWS's own when absent
-MODELS_S3_URL = "TENON_MODELS_S3_URL"  # endpoint of the models bucket where it has its own; S3_URL when absent
+MODELS_S3_URL = "TENON_MODELS_S3_URL"  # the models bucket's own endpoint, asked without a key; S3_URL when absent
 WORK = "TENON_WORK"  # scratch folder of this attempt
 # Where progress is POSTed (KubeflowCallback form); absent: nowhere. The step puts its job and attempt in the place of
 # `{job}` and `{attempt}`, since nobody else can read the job.

@@ -28,7 +28,7 @@ def identity(key: str, secret: str, *, actions: list[str]) -> Identity:
 @contextmanager
 def running(folder: Path, identities: Sequence[Identity]) -> Iterator[str]:
     """The endpoint of a server that knows these identities; it ends with the block, its data with the folder."""
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
     (folder / "identities.json").write_text(json.dumps({"identities": list(identities)}))
     command = [str(WEED), "mini", "-dir", str(folder), "-ip", "127.0.0.1", "-ip.bind", "127.0.0.1"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
@@ -57,7 +57,7 @@ def _wait_for(endpoint: str, server: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the S3 server does not come up")
 
 
-def _free_ports(number: int) -> list[int]:
+def free_ports(number: int) -> list[int]:
     with ExitStack() as sockets:
         ports: list[int] = []
         while len(ports) < number:
