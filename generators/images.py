@@ -36,6 +36,7 @@ class ImageLock(Wire):
     kafka: LockedImage = Field(description="brokers, as Strimzi packs them")
     strimzi: LockedImage = Field(description="Strimzi's operators of topics and users")
     gatewayplugin: LockedImage = Field(description="traffic plugin of Argo Rollouts, copied into its controller")
+    istioproxy: LockedImage = Field(description="sidecar and ingress gateway of the mesh, as istiod injects them")
 
     def by_role(self) -> dict[str, LockedImage]:
         return {role: getattr(self, role) for role in type(self).model_fields}

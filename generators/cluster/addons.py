@@ -141,7 +141,7 @@ def _mesh(platform: Platform) -> tuple[Addon, ...]:
     control, entrance = mesh.CONTROL_NAMESPACE, platform.gateway
     return (
         Addon("istio-base", control, Turn.KINDS, kinds, _same(operators.unchanged), written=(_CLOSED_LATER,)),
-        Addon("istiod", control, Turn.OPERATORS, values=_same(istio.istiod_values), written=(_CLOSED_LATER,)),
+        Addon("istiod", control, Turn.OPERATORS, values=istio.istiod_values, written=(_CLOSED_LATER,)),
         Addon("istio-cni", SYSTEM, Turn.OPERATORS, values=_same(operators.unchanged)),
         Addon(
             "istio-gateway",

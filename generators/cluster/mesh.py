@@ -33,7 +33,7 @@ class PlatformMesh(Construct):
             at = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml domain", Wave.SERVICE)
             manifest(self, body, at=at)
         at = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml trafficRouter", Wave.CONFIG)
-        manifest(self, values(), at=at)
+        manifest(self, values(platform), at=at)
 
 
 def entrance(platform: Platform) -> dict[str, Any]:
@@ -76,9 +76,15 @@ def entrance_policies(platform: Platform) -> list[Body]:
     ]
 
 
-def istiod_values() -> dict[str, Any]:
-    """Values of chart `istiod` that the rendered objects rely on, and Pod Security `restricted` for its own pod."""
+def istiod_values(platform: Platform) -> dict[str, Any]:
+    """Values of chart `istiod` that the rendered objects rely on, and Pod Security `restricted` for its own pod.
+
+    Both images of an injected pod are one, whole references: admission takes a tenant's pod by digest alone, and what
+    istiod makes of hub and tag has none (its files/injection-template.yaml takes a value with a slash as it is).
+    """
+    image = {"image": platform.image("istioproxy")}
     return {
+        "global": {"proxy": dict(image), "proxy_init": dict(image)},
         "meshConfig": {
             "accessLogFile": "",
             "enablePrometheusMerge": True,
@@ -102,9 +108,9 @@ def gateway_values() -> dict[str, Any]:
     }
 
 
-def values() -> dict[str, Any]:
+def values(platform: Platform) -> dict[str, Any]:
     """ConfigMap `istio-values`: what the rendered objects rely on, for whoever checks the tree."""
-    text = json.dumps({"istiod": istiod_values(), "gateway": gateway_values()}, indent=2, sort_keys=True) + "\n"
+    text = json.dumps({"istiod": istiod_values(platform), "gateway": gateway_values()}, indent=2, sort_keys=True) + "\n"
     metadata = {"name": "istio-values", "labels": dict(LABELS)}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"values.json": text}}
 
