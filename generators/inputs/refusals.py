@@ -156,17 +156,27 @@ def refuse_shared_callers(tenants: Sequence[TenantSource]) -> None:
 
 
 def refuse_promised_capacity(platform: Platform, document: Document, tenants: Sequence[Tenant]) -> None:
-    """What is guaranteed to all tenants, and the shared part, exists."""
+    """What all tenants are guaranteed, what their servers may take on the same nodes, and the shared part exist.
+
+    Otherwise Kueue, which counts jobs alone, would admit some that no node has GPUs for.
+    """
     for name, flavor in platform.gpu_flavors.items():
-        promised = {t.id: t.training.gpus.guaranteed for t in tenants if t.training.gpus.flavor == name}
-        if any(gpus > flavor.capacity for gpus in promised.values()):
+        promised = [t for t in tenants if t.training.gpus.flavor == name]
+        if any(t.training.gpus.guaranteed > flavor.capacity for t in promised):
             continue  # said at the tenant's own line
-        total = sum(promised.values()) + flavor.shared
+        total = sum(t.training.gpus.guaranteed + t.serving.gpus for t in promised) + flavor.shared
         if total > flavor.capacity:
-            parts = [f"{tenant} {gpus}" for tenant, gpus in promised.items() if gpus]
+            parts = [shown for t in promised if (shown := _shown_promise(t))]
             shown = ", ".join([*parts, f"shared {flavor.shared}"] if flavor.shared else parts)
-            text = f"{flavor.capacity} GPUs are fewer than what is promised ({total}: {shown}); lower a guarantee"
-            document.refuse(("gpuFlavors", name, "capacity"), text)
+            text = f"{flavor.capacity} GPUs are fewer than what is promised ({total}: {shown}); "
+            document.refuse(("gpuFlavors", name, "capacity"), text + "lower a guarantee or the GPUs of serving")
+
+
+def _shown_promise(tenant: Tenant) -> str:
+    """`acme 2 + 4 for serving`; empty for a tenant that is promised nothing."""
+    amounts = ((tenant.training.gpus.guaranteed, ""), (tenant.serving.gpus, " for serving"))
+    shown = " + ".join(f"{gpus}{what}" for gpus, what in amounts if gpus)
+    return f"{tenant.id} {shown}" if shown else ""
 
 
 def _caller(credential: Credential) -> tuple[KeyPath, tuple[str, ...], str]:

@@ -124,7 +124,7 @@ FAULTS = [
         id="nodes that are divided and not said to be",
     ),
     pytest.param(
-        (PLATFORM, "capacity: 8, sharing:", "capacity: 8, shared: 2, sharing:"),
+        (PLATFORM, "capacity: 16, sharing:", "capacity: 16, shared: 2, sharing:"),
         "platform.yaml: gpuFlavors.t4-shared.shared: 2 GPUs for any tenant to borrow",
         id="shared GPUs to borrow",
     ),

@@ -23,13 +23,13 @@ ACME = [  # old text, new text, the one error
     ("flavor: t4,", "flavor: a100,", "10: training.gpus.flavor: 'a100' is no flavor; use one of: t4, h100"),
     (
         "guaranteed: 2,",
-        "guaranteed: 9,",
-        "10: training.gpus.guaranteed: 9 is more than flavor t4 holds (8); lower it or use `borrow`",
+        "guaranteed: 17,",
+        "10: training.gpus.guaranteed: 17 is more than flavor t4 holds (16); lower it or use `borrow`",
     ),
     (
         "borrow: 2}",
-        "borrow: 7}",
-        "10: training.gpus.borrow: 7 on top of 2 is more than flavor t4 holds (8); lower it to 6",
+        "borrow: 15}",
+        "10: training.gpus.borrow: 15 on top of 2 is more than flavor t4 holds (16); lower it to 14",
     ),
     ("guaranteed: 2,", 'guaranteed: "2",', "10: training.gpus.guaranteed: '2': Input should be a valid integer"),
     ("guaranteed: 2,", "guaranteed: yes,", "10: training.gpus.guaranteed: True: Input should be a valid integer"),
@@ -157,11 +157,11 @@ PLATFORM = [
         "nodeRanges[0]: '10.0.0.1/16': 10.0.0.1/16 has host bits",
     ),
     (
-        "t4: {capacity: 8, shared: 4,",
-        "t4: {capacity: 6, shared: 4,",
+        "t4: {capacity: 16, shared: 4,",
+        "t4: {capacity: 12, shared: 4,",
         (
-            "gpuFlavors.t4.capacity: 6 GPUs are fewer than what is promised (7: acme 2, initech 1, shared 4);"
-            " lower a guarantee"
+            "gpuFlavors.t4.capacity: 12 GPUs are fewer than what is promised (13: acme 2 + 4 for serving, "
+            "initech 1 + 2 for serving, shared 4); lower a guarantee or the GPUs of serving"
         ),
     ),
     ('ciliumVersion: "1.20"', 'ciliumVersion: "1.19"', "ciliumVersion: '1.19': Input should be '1.20'"),
@@ -360,6 +360,13 @@ def test_a_missing_platform_file_is_said_with_its_name(root: Path) -> None:
 
 @pytest.mark.requirement("D64")
 def test_the_sum_of_all_guarantees_is_never_more_than_the_cluster_holds(root: Path, edit: Edit) -> None:
-    edit("tenants/initech.yaml", "guaranteed: 1", "guaranteed: 3")
+    edit("tenants/initech.yaml", "guaranteed: 1", "guaranteed: 5")
     (found,) = errors_of(root)
-    assert "gpuFlavors.t4.capacity: 8 GPUs are fewer than what is promised (9: acme 2, initech 3, shared 4)" in found
+    assert "16 GPUs are fewer than what is promised (17: acme 2 + 4 for serving, initech 5 + 2 for serving" in found
+
+
+@pytest.mark.requirement("D64")
+def test_servers_and_jobs_never_have_more_gpus_together_than_the_cluster_holds(root: Path, edit: Edit) -> None:
+    edit("tenants/initech.yaml", "serving: {gpus: 2}", "serving: {gpus: 6}")
+    (found,) = errors_of(root)
+    assert "gpuFlavors.t4.capacity: 16 GPUs are fewer than what is promised (17: acme 2 + 4 for serving" in found

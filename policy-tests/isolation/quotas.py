@@ -155,17 +155,25 @@ def _queue_faults(inventory: Inventory, tenant: str) -> Iterator[str]:
 
 
 def _overbooked(inventory: Inventory) -> Iterator[str]:
-    """What tenants are guaranteed and what is lent to all, beside what the cluster has."""
+    """What jobs of tenants are guaranteed, what is lent to all, and what servers may take, beside what the cluster has.
+
+    A tenant's servers stand on the nodes of its queue's flavor.
+    """
     promised: dict[str, Decimal] = {}
     for document in inventory.tree.of_kind("ClusterQueue", "Cohort"):
+        tenant = tenant_of(document)
+        serving = max(gpu_quota(inventory, tenant), Decimal(0)) if tenant else Decimal(0)
         for flavor in _flavors(document):
-            for resource in flavor.get("resources") or ():
-                if resource.get("name") == "nvidia.com/gpu":
-                    name = str(flavor.get("name"))
-                    promised[name] = promised.get(name, Decimal(0)) + amount(resource.get("nominalQuota"))
+            name = str(flavor.get("name"))
+            promised[name] = promised.get(name, Decimal(0)) + serving + _guaranteed(flavor)
     for name, gpus in sorted(promised.items()):
         if gpus > (held := inventory.profile.gpu_capacity.get(name, 0)):
             yield f"promise {gpus} GPUs of flavor {name}, which holds {held}"
+
+
+def _guaranteed(flavor: Body) -> Decimal:
+    resources = [each for each in flavor.get("resources") or () if each.get("name") == "nvidia.com/gpu"]
+    return sum((amount(each.get("nominalQuota")) for each in resources), Decimal(0))
 
 
 def _local_queues(inventory: Inventory, tenant: str) -> Iterable[Document]:

@@ -78,6 +78,7 @@ QUOTAS = [
     Mutant("H10", "compute-quotas", *QUOTA, drop("spec/hard/limits.memory")),
     Mutant("H10", "compute-quotas", *QUEUE, at("spec/namespaceSelector", {})),
     Mutant("H10", "compute-quotas", *QUEUE, at(f"{QUEUED}/2/nominalQuota", "99")),
+    Mutant("H10", "compute-quotas", *QUOTA, at("spec/hard/requests.nvidia.com~gpu", "99")),
     Mutant("H10", "compute-quotas", *QUEUE, drop(f"{QUEUED}/0/borrowingLimit")),
     Mutant("H10", "compute-quotas", *ROLLOUT, at(f"{CONTAINER}/resources/requests/nvidia.com~gpu", "0")),
     Mutant("H11", "container-limits", "LimitRange", SERVE, "", drop("spec/limits/0/defaultRequest")),
