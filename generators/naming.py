@@ -8,6 +8,7 @@ TENANT_LABEL = f"{PREFIX}/tenant"
 PLANE_LABEL = f"{PREFIX}/plane"  # on namespaces: train | serve | system
 MODEL_LABEL = f"{PREFIX}/model"  # on model servers, like the next; metrics carry both, no policy trusts them
 VERSION_LABEL = f"{PREFIX}/version"
+WORKFLOW_LABEL = f"{PREFIX}/workflow"  # on what a Workflow made, so that its end finds it
 MANAGED_BY = {"app.kubernetes.io/managed-by": "tenon"}
 
 SYSTEM_NAMESPACE = "tenon-system"

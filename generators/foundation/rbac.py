@@ -17,7 +17,8 @@ Subject = dict[str, str]
 
 _READ = ["get", "list", "watch"]
 _WRITE = [*_READ, "create", "update", "patch", "delete"]
-_RUNNERS = {
+# Runner -> API group and resource of what a GPU step makes.
+RUNNERS = {
     "jobset": ("jobset.x-k8s.io", "jobsets"),
     "trainjob": ("trainer.kubeflow.org", "trainjobs"),
     "rayjob": ("ray.io", "rayjobs"),
@@ -63,14 +64,14 @@ def training_accounts(tenant: Tenant) -> tuple[str, ...]:
 
 def training_grants(tenant: Tenant) -> list[Grant]:
     """Who may do what in `<tenant>-train`. `step` and the trainers have no grant: they never ask the API server."""
-    group, resource = _RUNNERS[tenant.training.runner]
+    group, resource = RUNNERS[tenant.training.runner]
     train = naming.training_namespace(tenant.id)
     return [
         Grant(
             naming.EXECUTOR,
             [
                 _rule("argoproj.io", ["workflowtaskresults"], ["create", "patch"]),
-                _rule(group, [resource], ["create", "get"]),
+                _rule(group, [resource], ["create", "delete", "get", "list"]),  # by label, where an attempt is stopped
             ],
             [account(naming.EXECUTOR, train)],
         ),

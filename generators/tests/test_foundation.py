@@ -115,13 +115,13 @@ def test_a_tenants_tree_binds_no_cluster_role_and_no_other_tenant(bodies: dict[s
 
 
 @pytest.mark.parametrize(("tenant", "resource"), [("acme", "jobsets"), ("globex", "trainjobs"), ("initech", "rayjobs")])
-def test_the_executor_may_create_the_tenants_own_runner_and_nothing_else(
+def test_the_executor_may_create_and_end_the_tenants_own_runner_and_nothing_else(
     bodies: dict[str, Body], tenant: str, resource: str
 ) -> None:
     role = one(bodies, f"{tenant}-train/rbac.authorization.k8s.io_role_executor.yaml")
     assert [(rule["resources"], rule["verbs"]) for rule in role["rules"]] == [
         (["workflowtaskresults"], ["create", "patch"]),
-        ([resource], ["create", "get"]),
+        ([resource], ["create", "delete", "get", "list"]),
     ]
 
 

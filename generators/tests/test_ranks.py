@@ -95,7 +95,8 @@ def test_everything_that_trains_is_queued_ranked_bounded_and_given_time_to_save(
 @pytest.mark.parametrize("name", [CPU, NODES])
 def test_a_workflow_owns_what_it_makes_ends_in_time_and_is_cleaned_up(name: str) -> None:
     spec = finetune(sample_tenant(), platform(), recipe(name))["spec"]
-    assert [each["resource"]["setOwnerReference"] for each in spec["templates"] if "resource" in each] == [True, True]
+    resources = [each["resource"] for each in spec["templates"] if "resource" in each]
+    assert [each["setOwnerReference"] for each in resources if each["action"] == "create"] == [True, True]
     assert spec["activeDeadlineSeconds"] > ranks.RUN_SECONDS
     assert spec["ttlStrategy"] == {"secondsAfterCompletion": 259_200}
 

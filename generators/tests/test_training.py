@@ -80,7 +80,7 @@ def test_no_plain_step_asks_for_a_gpu() -> None:
 def test_only_declared_parameters_enter_a_manifest(name: str, isolation: str) -> None:
     text = str(spec(name, isolation))
     declared = {f"workflow.parameters.{each['name']}" for each in spec(name, isolation)["arguments"]["parameters"]}
-    assert set(re.findall(r"{{(.*?)}}", text)) <= declared | {"workflow.name"}
+    assert set(re.findall(r"{{(.*?)}}", text)) <= declared | {"workflow.name", "workflow.status"}
 
 
 @pytest.mark.parametrize("name", RUNNERS)

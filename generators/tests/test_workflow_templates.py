@@ -32,9 +32,10 @@ def faults(body: dict[str, Any]) -> list[str]:
     for name, template in templates.items():
         inputs = {f"inputs.parameters.{each['name']}" for each in template.get("inputs", {}).get("parameters", [])}
         found += [f"{name}: {text}" for text in calls(template, templates)]
-        bound = arguments | inputs | OF_WORKFLOW | produced(template, templates)
+        ended = {"workflow.status"} if name == spec["onExit"] else set()
+        bound = arguments | inputs | OF_WORKFLOW | ended | produced(template, templates)
         found += [f"{name}: {{{{{each}}}}} is bound to nothing" for each in references(template) if each not in bound]
-        if resource := template.get("resource"):
+        if (resource := template.get("resource")) and resource["action"] == "create":
             for condition in (resource["successCondition"], resource["failureCondition"]):
                 found += [] if CONDITION.fullmatch(condition) else [f"{name}: {condition} is no condition"]
     return found

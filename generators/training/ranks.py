@@ -17,7 +17,7 @@ from trainer.contract.steps import Step
 
 PORT = 29500  # where ranks meet, torchrun's own default
 DAY_SECONDS = 24 * 3600
-RUN_SECONDS = 5 * DAY_SECONDS  # of one step's ranks, waiting not included: a Workflow that ends leaves them running
+RUN_SECONDS = 5 * DAY_SECONDS  # of one step's ranks, waiting not included
 _INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 
 
@@ -73,6 +73,7 @@ class Ranks:
         """Of the object that Kueue admits as a whole: all pods of all ranks, or none."""
         return {
             **naming.labels(self.tenant.id),
+            naming.WORKFLOW_LABEL: "{{workflow.name}}",
             "kueue.x-k8s.io/queue-name": naming.QUEUE,
             "kueue.x-k8s.io/priority-class": self.priority,
         }

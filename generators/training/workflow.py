@@ -18,6 +18,7 @@ from generators.naming import EXECUTOR, STEP
 from generators.training import exits, pod
 from generators.training.content import hashed, kept_object
 from generators.training.ranks import DAY_SECONDS, Ranks
+from generators.training.release import EXIT, release
 from generators.training.runners import carried
 from generators.writing import to_yaml
 from trainer.contract.recipe import Recipe
@@ -59,7 +60,8 @@ def workflow_template(
     spec = WorkflowTemplate(
         entrypoint=templates[0].name,
         arguments=arguments,
-        templates=list(templates),
+        on_exit=EXIT,
+        templates=[*templates, *release(tenant)],
         service_account_name=STEP,
         # The step has no token; only Argo's own containers hold the executor's.
         automount_service_account_token=False,

@@ -60,12 +60,13 @@ _ESCALATION: dict[str, frozenset[str]] = {
 }
 _UPWARD = frozenset({"escalate", "bind", "impersonate"})
 _BUILT_IN = frozenset({"admin", "cluster-admin", "edit", "view"})  # other programs widen them by aggregation
-# Everything Argo's own container does: report results, make and follow the child of a GPU step.
+# Everything Argo's own container does: report results, make and follow the child of a GPU step, end it by its label.
+_CHILD = frozenset({"create", "delete", "get", "list"})
 _EXECUTOR = {
     ("argoproj.io", "workflowtaskresults"): frozenset({"create", "patch"}),
-    ("jobset.x-k8s.io", "jobsets"): frozenset({"create", "get"}),
-    ("ray.io", "rayjobs"): frozenset({"create", "get"}),
-    ("trainer.kubeflow.org", "trainjobs"): frozenset({"create", "get"}),
+    ("jobset.x-k8s.io", "jobsets"): _CHILD,
+    ("ray.io", "rayjobs"): _CHILD,
+    ("trainer.kubeflow.org", "trainjobs"): _CHILD,
 }
 _TRAINER = re.compile(r"trainer(-\d+|-\{\{workflow\.parameters\.slot\}\})?")
 

@@ -25,6 +25,9 @@ _FORBIDDEN = (
 _BOUND = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 _OF_WORKFLOW = frozenset({"workflow.name", "workflow.namespace", "workflow.uid", "pod.name", "retries", "item"})
 _QUEUE = "kueue.x-k8s.io/queue-name"
+_MADE_BY, _ITSELF = "tenon.dev/workflow", "{{workflow.name}}"  # label and value by which a workflow ends what it made
+_ENDED = frozenset({"jobsets.jobset.x-k8s.io", "rayjobs.ray.io", "trainjobs.trainer.kubeflow.org"})
+_OF_OWN = [f"--selector={_MADE_BY}={_ITSELF}", "--wait=false"]
 _LONGEST_SECONDS = 30 * 24 * 3600
 _FIELDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))  # of a cron line: minute, hour, day, month, weekday
 
@@ -57,7 +60,8 @@ def _faults(document: Document) -> Iterator[str]:
         yield f"is a {document.kind}; render templates of a namespace"
         return
     spec = workflow_spec(document)
-    yield from _forbidden(document.body)
+    own = {key: value for key, value in spec.items() if key != "onExit"}  # of the whole; a step has none of its own
+    yield from _forbidden(own if document.kind == "WorkflowTemplate" else document.body)
     if document.kind == "CronWorkflow":
         if set(spec) - {"arguments", "workflowTemplateRef", "workflowMetadata", "serviceAccountName"}:
             yield "holds a workflow of its own; refer to a template"
@@ -70,11 +74,18 @@ def _faults(document: Document) -> Iterator[str]:
         yield "leaves workflows or pods behind; set ttlStrategy and podGC"
     if spec.get("serviceAccountName") != "step" or (spec.get("executor") or {}).get("serviceAccountName") != "executor":
         yield "runs under other accounts than step and executor"
+    yield from _course(spec)
+
+
+def _course(spec: Body) -> Iterator[str]:
+    """Where it begins, what it runs, and what its end takes away."""
     templates = {str(template.get("name")): template for template in spec.get("templates") or ()}
     if spec.get("entrypoint") not in templates:
         yield f"begins at {spec.get('entrypoint')}, which is not there"
     for name, template in templates.items():
         yield from (f"template {name} {fault}" for fault in _template_faults(template, templates, spec))
+    if any("resource" in template for template in templates.values()) and not _releases(templates, spec):
+        yield "leaves what it made running when it is stopped; set onExit"
 
 
 def _template_faults(template: Body, templates: Iterable[str], spec: Body) -> Iterator[str]:
@@ -91,11 +102,28 @@ def _template_faults(template: Body, templates: Iterable[str], spec: Body) -> It
         if (template.get(side) or {}).get("artifacts"):
             yield f"has {side} artifacts, which go by a repository that all tenants share"
     resource = template.get("resource")
-    if resource is not None and (resource.get("action") != "create" or resource.get("flags")):
-        yield f"does {resource.get('action')} to an object; create alone is allowed"
+    if resource is not None and not _creates(resource) and not _deletes_own(resource):
+        yield f"does {resource.get('action')} to objects; it may create one and delete those of its own workflow"
     if "script" in template or {"http", "plugin", "data"} & set(template):
         yield "is a script, a request or a plugin; run a command of the image"
     yield from _unbound(template, spec)
+
+
+def _creates(resource: Body) -> bool:
+    return resource.get("action") == "create" and not resource.get("flags")
+
+
+def _deletes_own(resource: Body) -> bool:
+    """Of one kind that a workflow makes, those with the workflow's own label."""
+    kind, *others = resource.get("flags") or [""]
+    return (resource.get("action"), others) == ("delete", _OF_OWN) and kind in _ENDED and not resource.get("manifest")
+
+
+def _releases(templates: dict[str, Body], spec: Body) -> bool:
+    """Whether the exit handler deletes what the workflow made."""
+    handler = templates.get(str(spec.get("onExit"))) or {}
+    used = [str(step.get("template")) for group in handler.get("steps") or () for step in group]
+    return any(_deletes_own((templates.get(name) or {}).get("resource") or {}) for name in used)
 
 
 def _dag_faults(tasks: dict[str, Body]) -> Iterator[str]:
@@ -117,6 +145,7 @@ def _unbound(template: Body, spec: Body) -> Iterator[str]:
     given |= {
         f"inputs.parameters.{each.get('name')}" for each in (template.get("inputs") or {}).get("parameters") or ()
     }
+    given |= {"workflow.status"} if template.get("name") == spec.get("onExit") else set()
     names = {str(task.get("name")) for task in (template.get("dag") or {}).get("tasks") or ()}
     names |= {str(step.get("name")) for group in template.get("steps") or () for step in group}
     for text in _strings(template):
@@ -138,6 +167,8 @@ def _child_faults(made: Document) -> Iterator[str]:
         yield f"has no label {_QUEUE}, so no queue admits it"
     if not made.name.startswith("{{workflow.name}}-"):
         yield "is not named after its workflow"
+    if made.labels.get(_MADE_BY) != _ITSELF:
+        yield f"has no label {_MADE_BY}, so it outlives a workflow that is stopped"
     spec = spec_of(made)
     if made.kind in {"JobSet", "RayJob"} and spec.get("suspend") is not True:
         yield "does not wait for its queue; set suspend"

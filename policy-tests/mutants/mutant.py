@@ -82,7 +82,7 @@ def in_manifest(old: str, new: str) -> Change:
     """Replace text in the manifests that a workflow template holds. Raises LookupError when none has it."""
 
     def change(body: Body) -> None:
-        resources = [each["resource"] for each in body["spec"]["templates"] if "resource" in each]
+        resources = [each["resource"] for each in body["spec"]["templates"] if "manifest" in each.get("resource", {})]
         if not any(old in each["manifest"] for each in resources):
             raise LookupError(f"no manifest holds {old!r}")
         for each in resources:

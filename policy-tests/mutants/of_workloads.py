@@ -83,6 +83,10 @@ WORKFLOW = [
     Mutant("H27", "workflows", *WORKFLOWS, in_manifest("kueue.x-k8s.io/queue-name", "queue")),
     Mutant("H27", "workflows", *WORKFLOWS, in_manifest("restartPolicy: Never", "restartPolicy: OnFailure")),
     Mutant("H27", "workflows", *WORKFLOWS, template("train", at("resource/action", "apply"))),
+    Mutant("H27", "workflows", *WORKFLOWS, template("delete", at("resource/flags/1", "--all"))),
+    Mutant("H27", "workflows", *WORKFLOWS, in_manifest("tenon.dev/workflow", "tenon.dev/made-by")),
+    Mutant("H27", "workflows", *WORKFLOWS, drop("spec/onExit")),
+    Mutant("H27", "workflows", *WORKFLOWS, template("pipeline", at("dag/tasks/0/onExit", "release"))),
 ]
 ROLLOUTS = [
     Mutant("H28", "rollouts", *ROLLOUT, at(f"{CANARY}/trafficRouting/plugins/argoproj-labs~gatewayAPI/namespace", "x")),

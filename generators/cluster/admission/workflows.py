@@ -13,6 +13,7 @@ CONTROLLER = user("workflow-controller", naming.WORKFLOWS_NAMESPACE)
 TEMPLATE_NAME = "^[a-z]+(-[a-z]+)*-[0-9a-f]{8}$"  # a hash of the content: a sync changes no running job
 # Of a Workflow's spec; everything else is the template's.
 SUBMITTED = ("activeDeadlineSeconds", "arguments", "shutdown", "suspend", "workflowTemplateRef")
+_OWN = f"--selector={naming.WORKFLOW_LABEL}={{{{workflow.name}}}}"  # what a Workflow itself has made
 # Templates that run nothing of their own or a container; http and plugin would run in an agent pod of Argo's.
 TEMPLATE_KINDS = ("container", "dag", "resource", "steps", "suspend")
 
@@ -39,6 +40,10 @@ def workflows() -> AdmissionPolicy:
                 "['artifacts', 'parameters'].all(k, "
                 "object.spec.?arguments[?k] == variables.old.?arguments[?k])",
                 "a Workflow keeps its template and its arguments; make a new attempt",
+            ),
+            Rule(
+                "object.spec.?shutdown.orValue('') in ['', 'Stop']",
+                "Terminate skips the exit handler, so what the Workflow made would keep its GPUs; use Stop",
             ),
         ],
         planes=("train",),
@@ -87,6 +92,13 @@ def workflow_templates() -> AdmissionPolicy:
                 f"variables.templates.all(t, !has(t.serviceAccountName) || "
                 f"(t.serviceAccountName == '{EXECUTOR}' && has(t.resource)))",
                 f"only a resource template names an account, and it is {EXECUTOR}",
+            ),
+            Rule(
+                "variables.templates.all(t, !has(t.resource) || "
+                "(t.resource.action == 'create' && !has(t.resource.flags)) || "
+                "(t.resource.action == 'delete' && !has(t.resource.manifest) && "
+                f"t.resource.?flags.orValue([]).exists(f, f == '{_OWN}')))",
+                "a resource template creates an object, or deletes those of its own Workflow by their label",
             ),
             Rule(
                 f"object.spec.?templates.orValue([]).all(t, {kinds}.exists(k, k in t)) && "
