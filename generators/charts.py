@@ -41,6 +41,7 @@ class ChartLock(Wire):
     kuberay: LockedChart = Field(description="runner `rayjob` and runtime `ray`")
     kueue: LockedChart = Field(description="queues of GPUs")
     prometheus: LockedChart = Field(description="Prometheus Operator, Prometheus, Grafana")
+    prometheus_adapter: LockedChart = _chart("prometheus-adapter", "waiting requests as a metric of Kubernetes")
     strimzi: LockedChart = Field(description="operator of the broker")
     trainer: LockedChart = Field(description="runner `trainjob`")
     istio_base: LockedChart = _chart("istio-base", "kinds of the mesh")

@@ -108,6 +108,13 @@ _ALWAYS = (
         _same(prometheus.chart_values),
     ),
     Addon(
+        prometheus.ADAPTER,
+        prometheus.ADAPTER,
+        Turn.OPERATORS,
+        values=_same(prometheus.adapter_values),
+        also=(SYSTEM,),
+    ),
+    Addon(
         "strimzi",
         "strimzi",
         Turn.OPERATORS,

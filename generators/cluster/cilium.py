@@ -31,6 +31,7 @@ LABELS = dict(naming.MANAGED_BY)
 ASKERS = (
     pods("argo-rollouts", "argo-rollouts"),
     pods("keda", "keda-operator"),
+    pods(prometheus.ADAPTER, prometheus.ADAPTER),
     pods(MONITORING_NAMESPACE, "grafana"),
 )
 # Components that alerts and dashboards speak of: namespace, account and port of their metrics.

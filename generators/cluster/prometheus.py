@@ -1,5 +1,7 @@
 """Prometheus and Grafana: values of chart `kube-prometheus-stack`, and the Service that everybody asks.
 
+Beside them the adapter that serves one figure of Prometheus as a metric of Kubernetes, for HorizontalPodAutoscalers.
+
 What Prometheus may reach is the tree's policy (cilium.py), so the chart's scraping of nodes and of the control plane is
 off, and with it the chart's rules and dashboards, which would show nothing. Nobody is told where alerts go, so
 there is no Alertmanager: an alert is seen in Prometheus and Grafana.
@@ -7,13 +9,15 @@ there is no Alertmanager: an alert is seen in Prometheus and Grafana.
 
 from typing import Any
 
-from generators import hosts, naming
+from generators import hosts, naming, restricted
 from generators.cluster.dashboards import FOUND_BY
 from generators.inputs.platform import Platform
 from generators.manifest import Construct, Place, Wave, manifest
 from generators.naming import MONITORING_NAMESPACE
+from generators.serving.scaling import WAITING
 
 OPERATOR = "prometheus-operator"  # account
+ADAPTER = "prometheus-adapter"  # add-on, its namespace and its account
 PORT = 9090
 _RELEASE = "tenon"  # prefix of what the chart makes
 _OFF = (
@@ -83,6 +87,25 @@ def _prometheus() -> dict[str, Any]:
         "retention": "35d",  # the cost dashboard looks back 30 days
         "storageSpec": {"volumeClaimTemplate": {"spec": disk}},
         **{f"{kind}SelectorNilUsesHelmValues": False for kind in _PICKED},
+    }
+
+
+def adapter_values() -> dict[str, Any]:
+    """Values of chart `prometheus-adapter`: of pods, their waiting requests, and no other metric of anything.
+
+    It asks for the namespace of the HorizontalPodAutoscaler that asks, so none is scaled by another tenant's servers.
+    The chart drops its capabilities as `all`, which Pod Security does not read as `ALL`.
+    """
+    rule = {
+        "seriesQuery": f'{WAITING}{{namespace!="",pod!=""}}',
+        "resources": {"overrides": {name: {"resource": name} for name in ("namespace", "pod")}},
+        "metricsQuery": "sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)",
+    }
+    return {
+        "fullnameOverride": ADAPTER,
+        "prometheus": {"url": f"http://{hosts.service('prometheus', MONITORING_NAMESPACE)}", "port": PORT},
+        "rules": {"default": False, "custom": [rule]},
+        "securityContext": dict(restricted.CONTAINER_SECURITY),
     }
 
 

@@ -13,7 +13,7 @@ from generators.serving.queries import of_model
 from generators.serving.runtimes import runtime
 from generators.serving.server import Served
 
-WAITING = "tenon_model_requests_waiting"  # recorded per pod (monitoring.py); what the metrics API has to serve
+WAITING = "tenon_model_requests_waiting"  # recorded per pod (monitoring.py); the cluster's adapter serves it
 CALM_SECONDS = 600  # of fewer requests before a server goes: a new one loads its weights for minutes
 
 
@@ -30,7 +30,7 @@ def waiting(served: Served) -> str | None:
 
 
 def _hpa(served: Served, asked: Autoscale) -> dict[str, Any]:
-    """Asks the custom metrics API, so the cluster needs an adapter that serves Prometheus' series of pods there."""
+    """Asks the custom metrics API, where an add-on serves the figure (cluster/prometheus.py, adapter_values)."""
     target = {"type": "AverageValue", "averageValue": str(asked.waiting_requests)}
     return {
         "apiVersion": versions.AUTOSCALING,
