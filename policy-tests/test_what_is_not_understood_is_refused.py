@@ -148,10 +148,10 @@ def test_a_policy_with_any_value_replaced_is_judged_or_refused_and_never_a_crash
 
 
 def test_files_over_the_bounds_or_outside_of_the_tree_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text("#" * (MAX_FILE_BYTES + 1))
+    (tmp_path / "core_configmap_a.yaml").write_text("#" * (MAX_FILE_BYTES + 1))
     with pytest.raises(Refused, match="is larger than"):
         prove(tmp_path)
-    (tmp_path / "a.yaml").unlink()
-    (tmp_path / "a.yaml").symlink_to("/etc/hostname")
+    (tmp_path / "core_configmap_a.yaml").unlink()
+    (tmp_path / "core_configmap_a.yaml").symlink_to("/etc/hostname")
     with pytest.raises(Refused, match="is a symbolic link"):
         prove(tmp_path)

@@ -31,10 +31,6 @@ def run(options: argparse.Namespace) -> int:
                 proofs[folder] = prove(folder)
         except Refused as refused:
             raise CommandError(f"{folder}: not provable:\n{refused}") from None
-        except OSError as error:
-            raise CommandError(
-                f"{error.filename}: cannot be read ({error.strerror}); mend it and prove again"
-            ) from None
     if options.json:
         answer_json(_document(proofs))
     else:
@@ -56,13 +52,18 @@ def _no_garbage() -> Iterator[None]:
 
 
 def _folders(root: Path, tree: Path | None) -> list[Path]:
-    """The folders to prove, each a cluster. Raises CommandError when there is none."""
-    if tree is not None:
-        if not tree.is_dir():
-            raise CommandError(f"{tree}: is no folder; name a cluster's folder below rendered/")
-        return [tree]
+    """The folders to prove, each a cluster. Raises CommandError when there is none, or when it is not for us to see."""
     rendered = root / "rendered"
-    found = sorted(folder for folder in rendered.iterdir() if folder.is_dir()) if rendered.is_dir() else []
+    try:
+        if tree is not None:
+            if not tree.is_dir():
+                raise CommandError(f"{tree}: is no folder; name a cluster's folder below rendered/")
+            return [tree]
+        if rendered.is_symlink():
+            raise CommandError(f"{rendered}: is a symbolic link; a rendered tree holds folders and files only")
+        found = sorted(folder for folder in rendered.iterdir() if folder.is_dir()) if rendered.is_dir() else []
+    except OSError as error:
+        raise CommandError(f"{error.filename}: cannot be read ({error.strerror}); mend it and prove again") from None
     if not found:
         raise CommandError(f"{rendered}: holds no cluster's folder; run `tenon render` first")
     return found

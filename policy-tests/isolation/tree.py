@@ -1,6 +1,8 @@
 """A rendered tree: documents, where they came from, and copies of the tree with one object changed."""
 
 import copy
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +14,10 @@ from isolation.refusals import Refused
 
 MAX_FILE_BYTES = 1 << 20
 MAX_FILES = 200_000
+
+_RENDERED_NAME = re.compile(r"[a-z0-9.-]+_[a-z0-9]+_[A-Za-z0-9.:_-]+\.yaml")
+_IS_A_LINK = "is a symbolic link; a rendered tree holds folders and files only"
+_SKIPPED = "+argocd:skip-file-rendering"  # argo-cd 3.5, reposerver/repository: a file that holds it is not applied
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +99,15 @@ class Tree:
 
 
 def read_tree(folder: Path) -> Tree:
-    """Every `.yaml` file below the folder. Raises Refused for what cannot be read for certain."""
-    files = sorted(path for path in folder.rglob("*") if path.suffix in {".yaml", ".yml", ".json"})
+    """Every object below the folder. Raises Refused for what cannot be read for certain.
+
+    What Argo CD would load, or load differently, and we would pass over, is an object that nobody judged: each file has
+    the name that rendering gives it, and nothing is a link.
+    """
+    try:
+        files = sorted(_files(folder))
+    except OSError as error:
+        raise _unreadable(error) from None
     if not files:
         raise Refused(where=str(folder), at="", why="holds no rendered file; run `tenon render` first")
     if len(files) > MAX_FILES:
@@ -102,15 +115,40 @@ def read_tree(folder: Path) -> Tree:
     return Tree(tuple(document for path in files for document in _documents(path, folder)))
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """Every file below. Raises OSError for a folder that cannot be listed, where `rglob` would go on without it."""
+    if folder.is_symlink():
+        raise Refused(where=folder.as_posix(), at="", why=_IS_A_LINK)
+    left = [folder.as_posix()]
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    raise Refused(where=entry.path, at="", why=_IS_A_LINK)
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif entry.is_file(follow_symlinks=False) and _RENDERED_NAME.fullmatch(entry.name):
+                    yield Path(entry.path)
+                else:
+                    why = "is no file `<group>_<kind>_<name>.yaml`, and Argo CD may load it all the same; remove it"
+                    raise Refused(where=entry.path, at="", why=why)
+
+
 def _documents(path: Path, folder: Path) -> Iterator[Document]:
     name = path.as_posix()
-    if path.is_symlink():
-        raise Refused(where=name, at="", why="is a symbolic link; a rendered tree holds files only")
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
     try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refused(where=name, at="", why=f"is no UTF-8 text ({error.reason})") from error
+    except OSError as error:
+        raise _unreadable(error) from None
+    if _SKIPPED in text:
+        raise Refused(where=name, at="", why=f"holds {_SKIPPED}, so Argo CD passes it over; render again")
     for body, lines in read_documents(text, where=name):
         yield Document(name, body, lines, path.relative_to(folder).parts)
+
+
+def _unreadable(error: OSError) -> Refused:
+    return Refused(where=str(error.filename), at="", why=f"cannot be read ({error.strerror}); mend it and prove again")
