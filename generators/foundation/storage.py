@@ -16,7 +16,7 @@ from generators.inputs.tenant import Tenant
 from generators.manifest import Body, Construct, Place, Wave, manifest
 from generators.naming import MODEL, STEP, STORAGE_NAMESPACE, SYSTEM_NAMESPACE
 from generators.policies import from_pods, pods, policy, resolve, subject, to_pods
-from generators.versions import EXTERNAL_SECRETS
+from generators.versions import DISRUPTION, EXTERNAL_SECRETS
 
 # Of `weed server -filer`, which runs as account `filer`: a gateway asks the filer, finds volumes at the master, and
 # reads and writes them itself (seen with SeaweedFS 4.48). Each HTTP port has its gRPC port 10,000 above it.
@@ -24,6 +24,9 @@ FILER_PORT, VOLUME_PORT, MASTER_PORT = 8888, 8080, 9333
 FILER_PORTS = (VOLUME_PORT, FILER_PORT, VOLUME_PORT + 10_000, FILER_PORT + 10_000, MASTER_PORT + 10_000)
 MODELS = "models"  # owner of the bucket that all tenants read
 IDENTITIES = "s3.json"  # who may do what at a gateway, as SeaweedFS reads it
+GRACE_SECONDS = 60  # for uploads that are under way
+DRAIN_SECONDS = 5  # until no client is sent to a server that ends
+_NODE = "kubernetes.io/hostname"
 BUCKET_KEYS = "bucket"  # Secret of each tenant namespace: accessKey, secretKey
 SECRET_STORE = "tenon"  # noqa: S105 - name of the ClusterSecretStore that the platform brings
 
@@ -51,7 +54,7 @@ class TenantStorage(Construct):
 
 
 def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platform) -> list[tuple[Body, Wave]]:
-    """One S3 gateway: identities, Service named after the bucket, Deployment. `models` is an owner too.
+    """One S3 gateway: identities, Service named after the bucket, servers and their budget. `models` is an owner too.
 
     Who has which key to a tenant's bucket is a secret; that those who reach the base models may read them is none.
     """
@@ -71,7 +74,8 @@ def gateway(owner: str, *, bucket: str, labels: dict[str, str], platform: Platfo
     pod = server["spec"]["template"]["spec"]
     pod["initContainers"] = [bucket_maker(bucket, image=platform.image("seaweedfs"))]
     pod["volumes"].insert(0, {"name": "identities", **identities})
-    return [(known, Wave.CONFIG), (service, Wave.SERVICE), (server, Wave.SERVICE)]
+    budget = _disruption_budget(name, selector=selector, labels=labels)
+    return [(known, Wave.CONFIG), *((body, Wave.SERVICE) for body in (service, server, budget))]
 
 
 def open_to_readers(name: str, *, bucket: str, labels: dict[str, str]) -> Body:
@@ -140,8 +144,10 @@ def external_secret(name: str, path: str, *, keys: tuple[str, ...], labels: dict
 
 
 def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], image: str) -> dict[str, Any]:
+    """Two servers, which keep nothing: every job and model server of the tenant waits for its bucket."""
     temporary, mount = restricted.scratch("tmp", "/tmp", size="1Gi")  # noqa: S108 - inside the container
     filer = f"{hosts.FILER}:{FILER_PORT}"
+    asked = {"httpGet": {"path": "/healthz", "port": hosts.S3_PORT}, "timeoutSeconds": 5}
     container = {
         "name": "s3",
         "image": image,
@@ -155,7 +161,10 @@ def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], 
             "-port.lance=0",
         ],
         "ports": [{"name": "s3", "containerPort": hosts.S3_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": hosts.S3_PORT}},
+        "startupProbe": {**asked, "periodSeconds": 2, "failureThreshold": 60},
+        "readinessProbe": {**asked, "periodSeconds": 5, "failureThreshold": 2},
+        "livenessProbe": {**asked, "periodSeconds": 20, "failureThreshold": 3},
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
         "resources": restricted.resources("1", "1Gi"),
         "securityContext": restricted.CONTAINER_SECURITY,
         "volumeMounts": [{"name": "identities", "mountPath": "/etc/s3", "readOnly": True}, mount],
@@ -164,8 +173,11 @@ def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], 
         "serviceAccountName": name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
+        "priorityClassName": naming.SERVICES_PRIORITY,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
+        "topologySpreadConstraints": [_spread(key, selector) for key in ("topology.kubernetes.io/zone", _NODE)],
         "containers": [container],
         "volumes": [temporary],
     }
@@ -174,5 +186,29 @@ def _deployment(name: str, *, selector: dict[str, str], labels: dict[str, str], 
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": name, "labels": labels},
-        "spec": {"replicas": 1, "selector": {"matchLabels": selector}, "template": template},
+        "spec": {
+            "replicas": 2,
+            "revisionHistoryLimit": 3,
+            "selector": {"matchLabels": selector},
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+            "template": template,
+        },
+    }
+
+
+def _disruption_budget(name: str, *, selector: dict[str, str], labels: dict[str, str]) -> Body:
+    """One at a time; a server that is not ready stops no node from draining."""
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": selector}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": DISRUPTION, "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+
+
+def _spread(over: str, selector: dict[str, str]) -> Body:
+    """Where that is possible: two servers on one node are better than one."""
+    return {
+        "maxSkew": 1,
+        "topologyKey": over,
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": selector},
+        "matchLabelKeys": ["pod-template-hash"],
     }
