@@ -10,6 +10,9 @@ from generators.manifest import Construct, Place, Wave, manifest
 
 SERVER = "https://kubernetes.default.svc"
 MAIN = "refs/heads/main"  # fully qualified: resolved without listing branches
+# Argo CD matches the path below the folder, and without separators, so the star spans folders (argo-cd 3.5, util/glob).
+# Else it would load .json and .jsonnet too, which nothing renders.
+RENDERED_FILES = "*.yaml"
 PLATFORM_PROJECT = "platform"
 
 FINALIZER = "resources-finalizer.argocd.argoproj.io"
@@ -148,7 +151,7 @@ def application_spec(project_name: str, *, path: str, platform: Platform) -> dic
             "repoURL": platform.repository,
             "targetRevision": MAIN,
             "path": path,
-            "directory": {"recurse": True},
+            "directory": {"recurse": True, "include": RENDERED_FILES},
         },
         # every object names its own namespace; one that forgets is refused, not put somewhere
         "destination": {"server": SERVER},
