@@ -16,7 +16,7 @@ FOLDER = Path("tenants") / "schema"
 _FILES: dict[str, tuple[type[BaseModel], tuple[str, ...]]] = {
     "tenant.json": (Tenant, ("id", "models")),
     "model.json": (ModelRecord, ()),
-    "platform.json": (Platform, ("images",)),
+    "platform.json": (Platform, ("images", "charts")),
 }
 
 
