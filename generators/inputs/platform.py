@@ -79,6 +79,11 @@ class GpuFlavor(Wire):
     )
     node_labels: dict[str, str] = Field(default_factory=dict, description="labels of the nodes that carry it")
 
+    @property
+    def brings_shared_memory(self) -> bool:
+        """MPS and its clients share /dev/shm, which the device plugin mounts; a volume of ours there would hide it."""
+        return self.sharing is not None and self.sharing.mode == "mps"
+
 
 class BaseModelSource(Wire):
     """A base model of the catalogue."""

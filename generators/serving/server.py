@@ -95,6 +95,7 @@ class Served:
 def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
     """Pod template around the runtime's container (name, image, command, env)."""
     flavor = served.platform.gpu_flavors[served.tenant.training.gpus.flavor]
+    shared = [] if served.gpus and flavor.brings_shared_memory else [(_SHARED, _SHARED_MOUNT)]
     probe = {"httpGet": {"path": "/health", "port": MODEL_PORT}}
     container = {
         **runtime,
@@ -102,7 +103,7 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
         "ports": [{"name": "http", "containerPort": MODEL_PORT}],
         "resources": share_of(flavor, served.gpus),
         "securityContext": restricted.CONTAINER_SECURITY,
-        "volumeMounts": [{**_WEIGHTS_MOUNT, "readOnly": True}, _TEMPORARY_MOUNT, _SHARED_MOUNT],
+        "volumeMounts": [{**_WEIGHTS_MOUNT, "readOnly": True}, _TEMPORARY_MOUNT, *(mount for _, mount in shared)],
         "startupProbe": {**probe, "periodSeconds": 10, "failureThreshold": START_SECONDS // 10},
         "readinessProbe": {**probe, "periodSeconds": 5},
         "livenessProbe": {**probe, "periodSeconds": 10, "failureThreshold": 6},
@@ -118,7 +119,7 @@ def pod(served: Served, runtime: dict[str, Any]) -> dict[str, Any]:
         "securityContext": restricted.POD_SECURITY,
         "initContainers": fetching(served),
         "containers": [container],
-        "volumes": [_WEIGHTS, _TEMPORARY, _SHARED],
+        "volumes": [_WEIGHTS, _TEMPORARY, *(volume for volume, _ in shared)],
         "topologySpreadConstraints": [_spread(served)],
         **(_on_gpu_nodes(flavor.node_labels) if served.gpus else {}),
     }

@@ -8,6 +8,8 @@ from kubernetes import client
 from generators.foundation.kueue import cluster_queue
 from generators.foundation.rbac import training_grants
 from generators.inputs.recipes import recipe
+from generators.serving.server import Served
+from generators.serving.server import pod as served_pod
 from generators.tests.samples import platform, record, sample_platform, sample_tenant
 from generators.tests.trained import EIGHT, ONE, carried, child, environment, pod_of
 from generators.training.templates import training_templates
@@ -99,6 +101,17 @@ def test_pods_that_take_turns_on_a_gpu_are_held_to_their_part_of_its_memory() ->
     given = environment(pod["containers"][0])
     assert given["PYTORCH_ALLOC_CONF"] == "per_process_memory_fraction:0.250"
     assert "PYTORCH_ALLOC_CONF" not in environment(pod_of(carried(ONE))["containers"][0])
+
+
+@pytest.mark.requirement("C52")
+@pytest.mark.parametrize(("mode", "own"), [("timeSlicing", True), ("mps", False)])
+def test_with_mps_the_device_plugin_brings_the_memory_that_its_clients_share(mode: str, *, own: bool) -> None:
+    shared = sample_platform(gpuFlavors={"t4": {**FLAVOR, "sharing": {"mode": mode, "replicas": 4}}})
+    tenant = sample_tenant(models={"m": record()})
+    server = served_pod(Served(tenant, shared, "m"), {"name": "server", "env": []})["spec"]
+    for pod in (pod_of(child(finetune(tenant, shared, recipe(ONE)), "train")), server):
+        assert ("/dev/shm" in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]) is own  # noqa: S108
+        assert ("shm" in [volume["name"] for volume in pod["volumes"]]) is own
 
 
 def test_gpus_that_pods_share_are_lent_to_nobody() -> None:

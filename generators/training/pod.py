@@ -79,16 +79,18 @@ def store_environment(tenant: Tenant, platform: Platform) -> list[dict[str, Any]
     ]
 
 
-def volumes() -> list[dict[str, Any]]:
+def volumes(*, shared_memory: bool = True) -> list[dict[str, Any]]:
     """Scratch, and a token that only the watcher's status endpoint takes."""
     token = {"path": "token", "audience": STATUS_AUDIENCE, "expirationSeconds": TOKEN_SECONDS}
     projected = {"sources": [{"serviceAccountToken": token}]}
-    return [_VOLUME, _TEMPORARY, _SHARED, {"name": "status-token", "projected": projected}]
+    shared = [_SHARED] if shared_memory else []
+    return [_VOLUME, _TEMPORARY, *shared, {"name": "status-token", "projected": projected}]
 
 
-def mounts() -> list[dict[str, Any]]:
+def mounts(*, shared_memory: bool = True) -> list[dict[str, Any]]:
     token = {"name": "status-token", "mountPath": TOKEN_FOLDER, "readOnly": True}
-    return [_MOUNT, _TEMPORARY_MOUNT, _SHARED_MOUNT, token]
+    shared = [_SHARED_MOUNT] if shared_memory else []
+    return [_MOUNT, _TEMPORARY_MOUNT, *shared, token]
 
 
 def container(ranks: Ranks, *, name: str) -> dict[str, Any]:
@@ -106,8 +108,13 @@ def container(ranks: Ranks, *, name: str) -> dict[str, Any]:
         "resources": {**resources(ranks), **container_claims(ranks)},
         **(memory if tenant.training.resize else {}),
         "securityContext": restricted.CONTAINER_SECURITY,
-        "volumeMounts": mounts(),
+        "volumeMounts": mounts(shared_memory=_has_own_shared_memory(ranks)),
     }
+
+
+def _has_own_shared_memory(ranks: Ranks) -> bool:
+    """Unless the device plugin brings it with the GPU."""
+    return not (ranks.gpus and ranks.flavor.brings_shared_memory)
 
 
 def identity(ranks: Ranks) -> dict[str, Any]:
@@ -130,6 +137,6 @@ def pod(ranks: Ranks, *, name: str) -> dict[str, Any]:
         "tolerations": [restricted.GPU_TOLERATION],
         "containers": [container(ranks, name=name)],
         **pod_claims(ranks),
-        "volumes": volumes(),
+        "volumes": volumes(shared_memory=_has_own_shared_memory(ranks)),
     }
     return {"metadata": {"labels": naming.labels(ranks.tenant.id)}, "spec": spec}
