@@ -9,13 +9,16 @@ from generators.manifest import Construct, Place, Wave, manifest
 from generators.serving.ray import HEAD_CPUS, HEAD_MEMORY_GIB
 
 GPU = "nvidia.com/gpu"
+# What a container gets that names nothing; ours name all they need.
+_DEFAULT = {"cpu": "1", "memory": "2Gi"}
+_DEFAULT_REQUEST = {"cpu": "250m", "memory": "512Mi"}
 _CPUS, _MEMORY_GIB = 8, 32  # of a serving namespace beside its GPUs: proxies, CPU models, a canary's start
 
 
 class TrainingQuota(Construct):
-    """ResourceQuota of `<tenant>-train`: numbers of objects, and none of pods, jobs or workflows.
+    """ResourceQuota of `<tenant>-train`: numbers of objects, and none of pods, jobs or workflows; and its LimitRange.
 
-    With `training.resize` a LimitRange bounds what memory may be raised to; admission lets it grow alone.
+    With `training.resize` that bounds what memory may be raised to; admission lets it grow alone.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, tenant: Tenant, platform: Platform) -> None:  # noqa: ARG002
@@ -23,9 +26,9 @@ class TrainingQuota(Construct):
         train = naming.training_namespace(tenant.id)
         place = Place("foundation", train, tenant.key("limits"), Wave.ACCESS)
         manifest(self, resource_quota(tenant.id, "training", object_limits()), at=place)
-        if resize := tenant.training.resize:
-            place = Place("foundation", train, tenant.key("training.resize"), Wave.ACCESS)
-            manifest(self, limit_range(tenant.id, "training", memory_bound(resize.most_memory_gib)), at=place)
+        key = "training.resize" if tenant.training.resize else "limits"
+        place = Place("foundation", train, tenant.key(key), Wave.ACCESS)
+        manifest(self, limit_range(tenant.id, "training", training_bounds(tenant)), at=place)
 
 
 class ServingQuota(Construct):
@@ -88,15 +91,20 @@ def container_bounds(tenant: Tenant, platform: Platform) -> dict[str, dict[str, 
     """
     hard = hard_limits(tenant, platform)
     return {
-        "default": {"cpu": "1", "memory": "2Gi", GPU: "0"},
-        "defaultRequest": {"cpu": "250m", "memory": "512Mi", GPU: "0"},
+        "default": {**_DEFAULT, GPU: "0"},
+        "defaultRequest": {**_DEFAULT_REQUEST, GPU: "0"},
         "max": {"cpu": hard["limits.cpu"], "memory": hard["limits.memory"], GPU: hard[f"requests.{GPU}"]},
     }
 
 
-def memory_bound(most_gib: int) -> dict[str, dict[str, str]]:
-    """The most memory of a training container; the defaults keep it from becoming one."""
-    return {"default": {"memory": "2Gi"}, "defaultRequest": {"memory": "512Mi"}, "max": {"memory": f"{most_gib}Gi"}}
+def training_bounds(tenant: Tenant) -> dict[str, dict[str, str]]:
+    """What a training container gets that names no resources, and where they can be resized the most memory of one.
+
+    No word of GPUs, neither a default nor a most: those are Kueue's alone (D4).
+    """
+    bounds = {"default": dict(_DEFAULT), "defaultRequest": dict(_DEFAULT_REQUEST)}
+    resize = tenant.training.resize
+    return {**bounds, "max": {"memory": f"{resize.most_memory_gib}Gi"}} if resize else bounds
 
 
 def limit_range(tenant: str, name: str, bounds: dict[str, dict[str, str]]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What bounds a tenant beside its queue: numbers of objects, sizes of containers, one cloud role for each account."""
 
+from typing import Any
+
 import pytest
 
 from generators import naming
@@ -49,7 +51,15 @@ def test_memory_of_a_running_rank_is_raised_within_the_tenants_bound() -> None:
     (limit,) = bounded[TRAIN, "LimitRange", "training"]["spec"]["limits"]
     assert limit["max"] == {"memory": "64Gi"}
     assert limit["default"]["memory"] != limit["max"]["memory"]
-    assert (TRAIN, "LimitRange", "training") not in made(TrainingQuota, tenant=sample_tenant(), platform=platform())
+
+
+@pytest.mark.parametrize("changes", [{}, RESIZED])
+def test_a_training_container_that_names_nothing_gets_little_and_gpus_stay_kueues(changes: dict[str, Any]) -> None:
+    bounded = made(TrainingQuota, tenant=sample_tenant(**changes), platform=platform())
+    (limit,) = bounded[TRAIN, "LimitRange", "training"]["spec"]["limits"]
+    assert limit["default"] == {"cpu": "1", "memory": "2Gi"}
+    assert limit["defaultRequest"] == {"cpu": "250m", "memory": "512Mi"}
+    assert GPU not in str(limit)
 
 
 def test_serving_has_its_quota_and_its_bounds() -> None:

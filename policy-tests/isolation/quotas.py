@@ -81,15 +81,16 @@ def compute_quotas(inventory: Inventory) -> Result:
 def container_limits(inventory: Inventory) -> Result:
     """A container that says nothing gets a little, and none gets more than the tenant's quota."""
     faults = []
-    for tenant in inventory.tenants:
-        namespace = f"{tenant}-serve"
-        ranges = inventory.by_namespace.get(("LimitRange", namespace), ())
-        limits = [limit for each in ranges for limit in spec_of(each).get("limits") or ()]
-        limits = [limit for limit in limits if limit.get("type") == "Container"]
+    for namespace in inventory.namespaces:
         missing = [
-            side for side in _SIDES if not any({"cpu", "memory"} <= set(each.get(side) or ()) for each in limits)
+            side
+            for side in _SIDES
+            if not any({"cpu", "memory"} <= set(each.get(side) or ()) for each in _of_containers(inventory, namespace))
         ]
         faults += [CounterExample(namespace, f"has no {side} for containers") for side in missing]
+    for tenant in inventory.tenants:
+        namespace = f"{tenant}-serve"
+        limits = _of_containers(inventory, namespace)
         gpus = [
             amount(limit["max"].get("nvidia.com/gpu")) for limit in limits if "nvidia.com/gpu" in limit.get("max", ())
         ]
@@ -97,6 +98,13 @@ def container_limits(inventory: Inventory) -> Result:
             faults.append(CounterExample(namespace, "lets one container have more GPUs than its quota"))
     claim = "a container that says nothing gets little; none gets all"
     return Result("container-limits", claim, len(inventory.tenants), tuple(faults), row="H11")
+
+
+def _of_containers(inventory: Inventory, namespace: str) -> list[Body]:
+    """What the namespace's LimitRanges say of each container."""
+    ranges = inventory.by_namespace.get(("LimitRange", namespace), ())
+    limits = [limit for each in ranges for limit in spec_of(each).get("limits") or ()]
+    return [limit for limit in limits if limit.get("type") == "Container"]
 
 
 def volumes(inventory: Inventory) -> Result:

@@ -82,6 +82,7 @@ QUOTAS = [
     Mutant("H10", "compute-quotas", *QUEUE, drop(f"{QUEUED}/0/borrowingLimit")),
     Mutant("H10", "compute-quotas", *ROLLOUT, at(f"{CONTAINER}/resources/requests/nvidia.com~gpu", "0")),
     Mutant("H11", "container-limits", "LimitRange", SERVE, "", drop("spec/limits/0/defaultRequest")),
+    Mutant("H11", "container-limits", "LimitRange", TRAIN, "", drop("spec/limits/0/default")),
     Mutant("H11", "container-limits", "LimitRange", SERVE, "", at("spec/limits/0/max/nvidia.com~gpu", "5")),
     Mutant("H19", "volumes", *ROLLOUT, append(f"{POD}/volumes", {"name": "disk", "persistentVolumeClaim": {}})),
     Mutant("H19", "volumes", *WORKFLOWS, append("spec/volumeClaimTemplates", {}), ("workflows",)),
