@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.json and options.markdown:
         raise CommandError("--json and --markdown: are two forms of one answer; choose one")
-    head = options.head or str(options.root)
+    head = str(options.root) if options.head is None else options.head
     with rendered_at(options.root, options.base) as old, rendered_at(options.root, head) as new:
         sections, gone = _sections(old, new)
         if not options.without_flows:

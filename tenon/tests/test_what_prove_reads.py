@@ -42,7 +42,7 @@ def unlistable(monkeypatch: pytest.MonkeyPatch, hidden: Path) -> None:
     listed = os.scandir
 
     def scandir(path: Any = ".") -> Any:
-        if Path(path) == hidden:
+        if str(path) == str(hidden):
             raise PermissionError(13, "Permission denied", str(path))
         return listed(path)
 
