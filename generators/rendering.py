@@ -44,6 +44,7 @@ from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Manifest, synthesize
 from generators.parallel import each
 from generators.serving.model import ModelServing
+from generators.training.monitoring import TrainingMonitor
 from generators.training.templates import TrainingWorkflows, training_templates
 from generators.writing import to_yaml, write_whole
 
@@ -160,6 +161,7 @@ def _tenant_tree(scope: Construct, tenant: Tenant, platform: Platform) -> None:
     TenantStorage(scope, "storage", tenant=tenant, platform=platform)
     TenantDirectory(scope, "directory", tenant=tenant, platform=platform, templates=templates)
     TrainingWorkflows(scope, "training", tenant=tenant, platform=platform, templates=templates)
+    TrainingMonitor(scope, "training-monitor", tenant=tenant)
     for model in tenant.models:
         ModelServing(scope, f"serving-{model}", tenant=tenant, platform=platform, model=model)
     TenantDelivery(scope, "delivery", tenant=tenant, platform=platform)

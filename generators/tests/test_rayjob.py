@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.contract.internal import METRICS_PORT
 from generators import versions
+from generators.foundation.network import RAY_PORT
 from generators.tests.samples import platform, pods
 from generators.tests.trained import EIGHT, ONE, carried, environment
 
@@ -56,3 +58,10 @@ def test_rays_processes_have_a_home_that_can_be_written_and_a_users_name(step: s
         told = environment(container)
         assert told["USER"], container["name"]
         assert told["HOME"] in {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_kuberay_finds_the_job_by_the_heads_service_and_prometheus_rays_figures() -> None:
+    cluster = carried(ONE, "rayjob")["spec"]["rayClusterSpec"]["headGroupSpec"]
+    ports = {each["name"]: each["containerPort"] for each in cluster["template"]["spec"]["containers"][0]["ports"]}
+    assert ports == {"metrics": METRICS_PORT, "dashboard": RAY_PORT}
+    assert cluster["rayStartParams"]["metrics-export-port"] == str(METRICS_PORT)

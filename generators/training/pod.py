@@ -6,6 +6,7 @@ from typing import Any
 from app.contract.internal import (
     ATTEMPT_PARAMETER,
     JOB_PARAMETER,
+    METRICS_PORT,
     STATUS_AUDIENCE,
     TRACEPARENT_PARAMETER,
 )
@@ -23,6 +24,7 @@ TOKEN_FOLDER = "/var/run/secrets/tenon"  # noqa: S105 - a folder
 GRACE_SECONDS = 120  # to save a checkpoint after SIGTERM
 USER_NAME = "tenon"  # the pod's user has no line in /etc/passwd, and Python's getpass then asks for USER
 TOKEN_SECONDS = 3600  # the kubelet renews it before it ends
+METRICS: dict[str, Any] = {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}
 
 _VOLUME, _MOUNT = restricted.scratch("scratch", SCRATCH, size="100Gi")
 _TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="10Gi")  # noqa: S108 - inside the container
@@ -105,6 +107,7 @@ def container(ranks: Ranks, *, name: str) -> dict[str, Any]:
         "image": ranks.platform.image("trainer"),
         "command": list(ranks.step.command),
         "env": environment(tenant, ranks.platform, {**ranks.given, **sharing(ranks)}),
+        "ports": [METRICS],
         "resources": {**resources(ranks), **container_claims(ranks)},
         **(memory if tenant.training.resize else {}),
         "securityContext": restricted.CONTAINER_SECURITY,

@@ -6,12 +6,16 @@ bounded number of times, and each try resumes from the newest checkpoint.
 
 from typing import Any
 
+from app.contract.internal import METRICS_PORT
 from generators import naming, restricted, versions
+from generators.foundation.network import RAY_PORT
 from generators.training import pod
 from generators.training.ranks import RUN_SECONDS, Ranks, rendezvous, resources
 
 CONTAINER = "ray-head"
 IMAGE = "trainerray"
+# KubeRay's own ports, the one by which it finds the job, are left out of the head's Service where a head names any.
+DASHBOARD = {"name": "dashboard", "containerPort": RAY_PORT, "protocol": "TCP"}
 NO_REPORTS = {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"}
 KEEP_SECONDS = 3600
 SUBMITTER_CPUS, SUBMITTER_GIB = 1, 1
@@ -25,7 +29,8 @@ def rayjob(ranks: Ranks) -> dict[str, Any]:
 
     Ray's ports ask for no credentials: the policies `ranks` and `ray` let only the job's own account and KubeRay in.
     """
-    head = {"rayStartParams": {"num-gpus": str(ranks.gpus)}, "template": head_pod(ranks)}
+    start = {"num-gpus": str(ranks.gpus), "metrics-export-port": str(METRICS_PORT)}
+    head = {"rayStartParams": start, "template": head_pod(ranks)}
     return {
         "apiVersion": versions.RAY,
         "kind": "RayJob",
@@ -53,6 +58,7 @@ def head_pod(ranks: Ranks) -> dict[str, Any]:
     (container,) = template["spec"]["containers"]
     del container["command"]  # KubeRay's `ray start` comes after it: the step would run to its end before there is Ray
     container["image"] = ranks.platform.image(IMAGE)
+    container["ports"].append(DASHBOARD)
     container["resources"] |= resources(ranks, cpus=SUBMITTER_CPUS, memory_gib=SUBMITTER_GIB)
     container["env"] += [*rendezvous(ranks, pod_zero=""), NO_REPORTS]
     return template

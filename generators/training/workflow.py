@@ -123,6 +123,7 @@ def plain_step(step: Step, tenant: Tenant, platform: Platform, *, outputs: list[
         image=platform.image("trainer"),
         command=list(step.command),
         env=[models.EnvVar.model_validate(variable) for variable in environment],
+        ports=[models.ContainerPort.model_validate(pod.METRICS)],
         volume_mounts=[models.VolumeMount.model_validate(mount) for mount in pod.mounts()],
         resources=models.ResourceRequirements.model_validate(restricted.resources("2", "8Gi")),
         security_context=models.SecurityContext.model_validate(restricted.CONTAINER_SECURITY),
