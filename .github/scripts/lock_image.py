@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+_KEYS = {"repository", "digest", "from"}
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -29,6 +30,17 @@ class NoDigestError(Exception):
     """What should be locked is not known; the text says why."""
 
 
+def entries(text: str) -> dict[str, dict[str, str]]:
+    """The lock by role. Raises NoDigestError when it is none."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise NoDigestError(f"the lock is not YAML ({' '.join(str(error).split())}); mend it") from None
+    if not isinstance(found, dict) or not all(isinstance(each, dict) and set(each) >= _KEYS for each in found.values()):
+        raise NoDigestError(f"the lock is no mapping of roles to {', '.join(sorted(_KEYS))}; mend it")
+    return {str(role): {str(key): str(value) for key, value in each.items()} for role, each in found.items()}
+
+
 def locked(text: str, role: str, digest: str) -> str:
     """The lock's text with another digest in one role; comments and order stay. Raises NoDigestError."""
     match = _DIGEST.fullmatch(digest)
@@ -37,13 +49,13 @@ def locked(text: str, role: str, digest: str) -> str:
     found = re.compile(rf'(^{re.escape(role)}:\n(?:  .*\n)*?  digest: ")[0-9a-f]{{64}}(")', re.MULTILINE)
     changed, count = found.subn(rf"\g<1>{match[1]}\g<2>", text)
     if count != 1:
-        raise NoDigestError(f"{role}: is no role of the lock; use one of {', '.join(yaml.safe_load(text))}")
+        raise NoDigestError(f"{role}: is no role of the lock; use one of {', '.join(entries(text))}")
     return changed
 
 
 def mirrored(text: str, role: str, ask: Ask) -> str:
     """The lock's text with what the mirror holds under the tag that `from` names. Raises NoDigestError."""
-    entry = (yaml.safe_load(text) or {}).get(role)
+    entry = entries(text).get(role)
     if entry is None:
         raise NoDigestError(f"{role}: is no role of the lock")
     _, _, tag = entry["from"].rpartition(":")
@@ -68,9 +80,9 @@ def ask_registry(repository: str, tag: str) -> str:
 
 
 def references(text: str) -> list[str]:
-    """`repository@sha256:digest` of every entry whose digest is known."""
-    entries = (yaml.safe_load(text) or {}).values()
-    return [f"{each['repository']}@sha256:{each['digest']}" for each in entries if set(each["digest"]) != {"0"}]
+    """`repository@sha256:digest` of every entry whose digest is known. Raises NoDigestError."""
+    known = [each for each in entries(text).values() if set(each["digest"]) != {"0"}]
+    return [f"{each['repository']}@sha256:{each['digest']}" for each in known]
 
 
 def main() -> int:
@@ -81,23 +93,27 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="print what is known, as an output of a workflow's step")
     parser.add_argument("--file", type=Path, default=Path("images.lock"), metavar="LOCK")
     options = parser.parse_args()
-    text = options.file.read_text(encoding="utf-8")
-    if options.list:
-        sys.stdout.write(f"references={json.dumps(references(text))}\n")
-        return 0
-    if options.role is None:
+    if options.role is None and not options.list:
         parser.error("name the entry to lock, or --list")
     try:
-        changed = (
-            mirrored(text, options.role, ask_registry)
-            if options.mirror
-            else locked(text, options.role, options.digest or "")
-        )
-    except NoDigestError as error:
-        sys.stderr.write(f"lock_image: {error}\n")
+        text = options.file.read_text(encoding="utf-8")
+        if options.list:
+            sys.stdout.write(f"references={json.dumps(references(text))}\n")
+        else:
+            options.file.write_text(_changed(text, options), encoding="utf-8")
+    except (NoDigestError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"lock_image: {options.file}: {error}\n")
         return 2
-    options.file.write_text(changed, encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"lock_image: {options.file}: cannot be read or written ({error.strerror})\n")
+        return 2
     return 0
+
+
+def _changed(text: str, options: argparse.Namespace) -> str:
+    if options.mirror:
+        return mirrored(text, options.role, ask_registry)
+    return locked(text, options.role, options.digest or "")
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from history import NoAnswerError, answer, changed_paths, commit, fork, git
 
 CODEOWNERS = ".github/CODEOWNERS"
 _TENANT_PATH = re.compile(r"tenants/([^/]+?)(?:\.yaml|/models/.+)")
@@ -62,34 +63,41 @@ class Repository:
     """The base branch, read through git; nothing of the working tree."""
 
     def __init__(self, folder: Path, base: str) -> None:
-        self.folder, self.base = folder, base
+        self.folder, self.base = folder, commit(folder, base)
 
     def changed_paths(self, head: str) -> list[str]:
         """Both names of a moved file, so that moving a tenant away asks its owners too."""
-        return self._git("diff", "--name-only", "--no-renames", "-z", f"{self.base}...{head}").split("\0")
+        return changed_paths(self.folder, fork(self.folder, self.base, head), head)
 
     def owners(self, tenant: str) -> list[str]:
         """Owners of a tenant on the base branch; none when it is new there."""
         path = f"tenants/{tenant}.yaml"
-        if not self._git("ls-tree", "--name-only", self.base, path):
+        if not git(self.folder, "ls-tree", "--name-only", self.base, "--", path):
             return []
-        document = yaml.safe_load(self._git("show", f"{self.base}:{path}"))
-        return [str(owner) for owner in document["owners"]]
+        try:
+            owners = yaml.safe_load(self._file(path))["owners"]
+        except (yaml.YAMLError, TypeError, KeyError):
+            owners = None
+        if not isinstance(owners, list):
+            raise NoAnswerError(f"{path}: names no list `owners` on the base branch; mend it there")
+        return [str(owner) for owner in owners]
 
     def platform_owners(self) -> list[str]:
-        lines = self._git("show", f"{self.base}:{CODEOWNERS}").splitlines()
-        return next(words[1:] for line in lines if (words := line.split())[:1] == ["*"])
+        for line in self._file(CODEOWNERS).splitlines():
+            if (words := line.split())[:1] == ["*"]:
+                return words[1:]
+        raise NoAnswerError(f"{CODEOWNERS}: has no line `*` on the base branch; name the platform's owners there")
 
-    def _git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.folder), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    def _file(self, path: str) -> str:
+        """Of the base branch. Raises NoAnswerError, as all of these do."""
+        return git(self.folder, "show", f"{self.base}:{path}")
 
 
 def reviews_of(number: str) -> list[dict[str, Any]]:
-    """Reviews of a pull request, oldest first."""
-    path = f"repos/{os.environ['GITHUB_REPOSITORY']}/pulls/{number}/reviews"
-    pages = subprocess.run(["gh", "api", "--paginate", "--slurp", path], check=True, capture_output=True, text=True)
-    return [review for page in json.loads(pages.stdout) for review in page]
+    """Reviews of a pull request, oldest first. Raises NoAnswerError."""
+    path = f"repos/{os.environ.get('GITHUB_REPOSITORY', '')}/pulls/{number}/reviews"
+    pages = answer("gh", "api", "--paginate", "--slurp", path, of="gh api")
+    return [review for page in json.loads(pages) for review in page]
 
 
 def is_team_member(account: str, team: str) -> bool:
@@ -97,8 +105,8 @@ def is_team_member(account: str, team: str) -> bool:
     org, _, name = team.partition("/")
     environment = {**os.environ, "GH_TOKEN": os.environ.get("MEMBERS_TOKEN", "")}
     command = ["gh", "api", "--jq", ".state", f"orgs/{org}/teams/{name}/memberships/{account}"]
-    answer = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    return answer.returncode == 0 and answer.stdout.strip() == "active"
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    return done.returncode == 0 and done.stdout.strip() == "active"
 
 
 def main() -> int:
@@ -107,18 +115,24 @@ def main() -> int:
     parser.add_argument("--head", required=True, help="newest commit of the pull request")
     parser.add_argument("--number", required=True, help="number of the pull request")
     options = parser.parse_args()
-    repository = Repository(Path(), options.base)
-    tenants = changed_tenants(repository.changed_paths(options.head))
-    if not tenants:
-        return 0
-    texts = missing(
-        {tenant: repository.owners(tenant) for tenant in tenants},
-        repository.platform_owners(),
-        approvers(reviews_of(options.number), head=options.head),
-        is_member=is_team_member,
-    )
-    print("\n".join(texts) or f"approved: {', '.join(tenants)}")
+    try:
+        tenants, texts = verdict(Repository(Path(), options.base), options.head, options.number)
+    except NoAnswerError as error:
+        sys.stderr.write(f"owner_approval: {error}\n")
+        return 2
+    if tenants:
+        print("\n".join(texts) or f"approved: {', '.join(tenants)}")
     return 1 if texts else 0
+
+
+def verdict(repository: Repository, head: str, number: str) -> tuple[list[str], list[str]]:
+    """The tenants that the pull request changes, and what is missing. Raises NoAnswerError."""
+    tenants = changed_tenants(repository.changed_paths(head))
+    if not tenants:
+        return [], []
+    owners = {tenant: repository.owners(tenant) for tenant in tenants}
+    approved = approvers(reviews_of(number), head=commit(repository.folder, head))
+    return tenants, missing(owners, repository.platform_owners(), approved, is_member=is_team_member)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,11 @@ the first push of a branch, have no commit before and build everything.
 import argparse
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+
+import history
 
 NO_COMMIT = "0" * 40  # what GitHub calls the commit before a branch's first
 INGEST = "ingest"
@@ -47,16 +48,10 @@ def deploys_ingest(paths: Iterable[str]) -> bool:
 
 
 def changed_paths(repository: Path, base: str, head: str) -> list[str] | None:
-    """Paths that differ between two commits; None when there is no commit before."""
+    """Paths that differ between two commits; None when there is no commit before. Raises NoAnswerError."""
     if not base or base == NO_COMMIT:
         return None
-    answer = subprocess.run(
-        ["git", "-C", str(repository), "diff", "--name-only", "--no-renames", "-z", base, head],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return [path for path in answer.stdout.split("\0") if path]
+    return history.changed_paths(repository, base, head)
 
 
 def _touches(paths: list[str], sources: tuple[str, ...]) -> bool:
@@ -68,7 +63,11 @@ def main() -> int:
     parser.add_argument("--base", default="", help="commit before; empty: everything is built")
     parser.add_argument("--head", default="HEAD")
     options = parser.parse_args()
-    paths = changed_paths(Path(), options.base, options.head)
+    try:
+        paths = changed_paths(Path(), options.base, options.head)
+    except history.NoAnswerError as error:
+        sys.stderr.write(f"plan: {error}\n")
+        return 2
     plan = list(SOURCES) if paths is None else images(paths)
     function = paths is None or deploys_ingest(paths)
     sys.stdout.write(f"images={json.dumps(plan)}\n{INGEST}={json.dumps(function)}\n")

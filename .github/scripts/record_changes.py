@@ -1,11 +1,11 @@
 """Fails when a pull request changes a model record in a way that promotion would not (app/jobs/record_changes.py)."""
 
 import argparse
-import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+from history import NoAnswerError, commit, fork, git
 from pydantic import ValidationError
 
 from app.contract.models import ModelRecord
@@ -14,15 +14,12 @@ from app.jobs.record_changes import faults
 RECORDS = "tenants/*/models/*.yaml"
 
 
-def git(repository: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(repository), *words], check=True, capture_output=True, text=True, encoding="utf-8"
-    ).stdout
-
-
 def faults_between(repository: Path, base: str, head: str) -> list[str]:
-    """One text per fault of every record that the head changes. Both sides are read as data, at their commits."""
-    base = git(repository, "merge-base", base, head).strip()
+    """One text per fault of every record that the head changes. Both sides are read as data, at their commits.
+
+    Raises NoAnswerError when one of the two is no commit.
+    """
+    base, head = fork(repository, base, head), commit(repository, head)
     names = git(repository, "diff", "--name-status", "--no-renames", "-z", base, head, "--", RECORDS).split("\0")
     found = []
     for status, path in zip(names[::2], names[1::2], strict=False):
@@ -46,7 +43,11 @@ def main() -> int:
     parser.add_argument("--base", required=True)
     parser.add_argument("--head", required=True)
     options = parser.parse_args()
-    found = faults_between(Path(), options.base, options.head)
+    try:
+        found = faults_between(Path(), options.base, options.head)
+    except NoAnswerError as error:
+        sys.stderr.write(f"record_changes: {error}\n")
+        return 2
     sys.stderr.writelines(f"{text}\n" for text in found)
     return 1 if found else 0
 

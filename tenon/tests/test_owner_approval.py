@@ -2,6 +2,7 @@
 
 import importlib.util
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +17,7 @@ HEAD = "b" * 40
 
 @pytest.fixture(scope="module")
 def check() -> ModuleType:
+    sys.path.append(str(ROOT / ".github/scripts"))  # where Python looks when it runs one of them
     spec = importlib.util.spec_from_file_location("owner_approval", ROOT / ".github/scripts/owner_approval.py")
     assert spec
     assert spec.loader
