@@ -75,13 +75,16 @@ def _tell(folder: Path, proof: "Proof") -> None:
     answer_table(f"{folder}: {', '.join(proof.tenants)}", ("invariant", "claim", "asked", ""), rows)
     groups = [(name, _named(of), f"{sum(one.asked for one in of):,}", _answer(of)) for name, of in others]
     answer_table("The rest of the tree", ("about", "invariants and their rows", "asked", ""), groups)
-    for result in proof.broken:
+    for result in proof.results:
+        if result.remark:
+            say(f"{result.name}: {result.remark}")
         for example in result.broken[:_SHOWN]:
             say(f"{result.name}: {example}")
         if len(result.broken) > _SHOWN:
             say(f"{result.name}: and {len(result.broken) - _SHOWN} more; --json has all")
     verdict = "proved" if proof.holds else "NOT proved"
-    say(f"{verdict}: {len(proof.tenants)} tenants, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
+    tenants = f"{len(proof.tenants)} tenant{'' if len(proof.tenants) == 1 else 's'}"
+    say(f"{verdict}: {tenants}, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
 
 
 def _named(results: "Iterable[Result]") -> str:
@@ -121,6 +124,7 @@ def _cluster(proof: "Proof") -> dict[str, Any]:
                 "holds": result.holds,
                 "claim": result.claim,
                 "asked": result.asked,
+                "remark": result.remark or None,
                 "broken": [{"who": one.who, "what": one.what, "by": list(one.by)} for one in result.broken],
             }
             for group, results in proof.groups.items()

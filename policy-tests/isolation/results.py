@@ -21,18 +21,29 @@ class CounterExample:
 
 @dataclass(frozen=True)
 class Result:
-    """One invariant over the whole tree. asked: questions answered; row: of docs/requirements.md, if any."""
+    """One invariant over the whole tree.
+
+    asked: questions answered; row: of docs/requirements.md, if any; vacuous: why there is rightly nothing to ask.
+    """
 
     name: str
     claim: str
     asked: int
     broken: tuple[CounterExample, ...]
     row: str = ""
+    vacuous: str = ""
 
     @property
     def holds(self) -> bool:
-        """An invariant that had nothing to ask shows nothing."""
-        return not self.broken and self.asked > 0
+        """An invariant that had nothing to ask shows nothing, unless nothing could break it."""
+        return not self.broken and (self.asked > 0 or bool(self.vacuous))
+
+    @property
+    def remark(self) -> str:
+        """In words, what an answer without questions is worth; empty where there were some."""
+        return (
+            "" if self.asked else self.vacuous or "asked nothing, which shows nothing; the tree lacks what it is about"
+        )
 
 
 def origins(rules: Iterable[Rule]) -> tuple[str, ...]:
