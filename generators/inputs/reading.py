@@ -4,6 +4,7 @@ Values are taken strictly, as JSON's types: `replicas: "2"` is a string and refu
 """
 
 import json
+import stat
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -71,10 +72,15 @@ def read_document(path: Path, *, shown_as: str) -> Document:
     """Read one file. What is unreadable, not UTF-8, not YAML, too large or too deep becomes an error, as do aliases."""
     document = Document(shown_as)
     try:
-        if (size := path.stat().st_size) > MOST_BYTES:
-            document.refuse((), f"{size} bytes are more than an input file has ({MOST_BYTES}); is it the right file?")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for, a device read without end
+            document.refuse((), "is no regular file; an input is a text file")
             return document
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            document.refuse((), f"its bytes are more than an input file has ({MOST_BYTES}); is it the right file?")
+            return document
+        text = content.decode("utf-8")
         if _is_harmless(text, document):
             node = yaml.compose(text, Loader=_Loader)
             document.data = _plain(node, (), document) if node is not None else None
