@@ -1,13 +1,16 @@
 """What a command prints: tables for people, one JSON document for machines, exit codes that mean something."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 WIDTH = 100
 
@@ -35,19 +38,38 @@ def say(text: str) -> None:
 
 
 def answer_json(document: Any) -> None:
-    """The one JSON document of `--json`."""
-    json.dump(document, sys.stdout, indent=2, sort_keys=True, default=str)
-    sys.stdout.write("\n")
+    """The one JSON document of `--json`. Raises CommandError."""
+    answer_text(json.dumps(document, indent=2, sort_keys=True, default=str) + "\n")
+
+
+def answer_text(text: str) -> None:
+    """Text as it is, on standard output. Raises CommandError."""
+    with _standard_output():
+        sys.stdout.write(text)
 
 
 def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table of at most 100 columns."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    """A table of at most 100 columns, its cells as they are: brackets in them are no markup. Raises CommandError."""
+    table = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console().print(table)
+        table.add_row(*(Text(str(cell)) for cell in row))
+    with _standard_output():
+        console().print(table)
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Written through at once, so that a full disk is an error of the command and not a trace at its end."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what the exit flushes once more
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise CommandError(f"standard output: cannot be written ({error.strerror}); make room and ask again") from None
 
 
 def console(*, stderr: bool = False) -> Console:
