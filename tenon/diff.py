@@ -2,12 +2,11 @@
 
 import argparse
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
+from tenon.output import CommandError, ExitCode, answer_json, answer_table, answer_text, say
 from tenon.revisions import files_of, rendered_at
 
 if TYPE_CHECKING:
@@ -109,9 +108,13 @@ def _answer(options: argparse.Namespace, sections: "Sequence[Section]", gone: Se
     elif options.markdown:
         from tenon.comment import markdown
 
-        sys.stdout.write(markdown(title, sections))
+        answer_text(markdown(title, sections))
     else:
         for section in sections:
-            answer_table(section.title, section.columns if section.rows else (), section.rows[:_SHOWN])
+            if not section.rows:
+                answer_text(f"{section.title}: no change\n")
+                continue
+            answer_text(f"{section.title}\n")
+            answer_table("", section.columns, section.rows[:_SHOWN])
             if len(section.rows) > _SHOWN:
                 say(f"and {len(section.rows) - _SHOWN} more; --markdown and --json have them")
