@@ -1,13 +1,12 @@
 """Model records: `tenants/<id>/models/<model>.yaml`. Humans edit the head, promotion edits `versions`."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AwareDatetime, Field, model_validator
 
-from app.contract.wire import Wire
-from trainer.contract.job import ModelName
+from app.contract.wire import Wire, fault
+from trainer.contract.job import JobId, ModelName
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -54,7 +53,7 @@ class CanaryStrategy(Wire):
     @model_validator(mode="after")
     def _weights_rise_to_100(self) -> "CanaryStrategy":
         if list(self.weights) != sorted(set(self.weights)) or self.weights[-1] != 100:  # noqa: PLR2004
-            raise ValueError(f"weights {list(self.weights)} must rise and end at 100")
+            raise fault(f"{list(self.weights)} does not rise and end at 100; write it so", "weights")
         return self
 
 
@@ -97,13 +96,30 @@ class Serving(Wire):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "Serving":
-        if self.canary.level == "adapter" and (self.runtime != "vllm" or self.strategy != "canary"):
-            raise ValueError("canary.level adapter needs runtime vllm and strategy canary; choose both or level server")
-        if self.runtime == "ray" and (self.strategy != "blueGreen" or self.autoscale or self.ab or self.experiment):
-            raise ValueError("runtime ray upgrades as blueGreen and scales by itself; take strategy blueGreen alone")
-        if self.autoscale and self.autoscale.max_replicas < max(self.replicas, 1):
-            raise ValueError(f"autoscale.maxReplicas {self.autoscale.max_replicas} is less than replicas; raise it")
+        self._strategy_fits()
+        if self.runtime in {"vllm", "triton"} and not self.gpus_per_replica:
+            raise fault(
+                f"0: {self.runtime} starts on no CPU; set 1 at least, or runtime transformers", "gpusPerReplica"
+            )
+        if self.autoscale and not self.replicas:
+            raise fault(
+                "0: autoscale adds to servers that are there; set 1 at least, or leave autoscale out", "replicas"
+            )
+        if self.autoscale and self.autoscale.max_replicas < self.replicas:
+            text = f"{self.autoscale.max_replicas} is less than replicas ({self.replicas}); raise it"
+            raise fault(text, "autoscale", "maxReplicas")
         return self
+
+    def _strategy_fits(self) -> None:
+        by_weights = self.strategy == "canary" and self.canary.level == "server" and self.runtime != "ray"
+        if self.canary.level == "adapter" and (self.runtime != "vllm" or self.strategy != "canary"):
+            text = "adapter needs runtime vllm and strategy canary; choose both, or level server"
+            raise fault(text, "canary", "level")
+        if self.runtime == "ray" and (self.strategy != "blueGreen" or self.autoscale or self.ab or self.experiment):
+            raise fault("ray upgrades as blueGreen and scales by itself; take strategy blueGreen alone", "runtime")
+        if by_weights and self.canary.approval == "manual" and len(self.canary.weights) == 1:
+            text = "manual pauses at a weight below 100 and there is none; add one, or set auto"
+            raise fault(text, "canary", "approval")
 
     @property
     def most_replicas(self) -> int:
@@ -118,10 +134,12 @@ class ModelVersion(Wire):
     stage: Stage = Field(description="where the version stands; candidate has no traffic")
     adapter_digest: Sha256 = Field(description="sha256 of adapter_model.safetensors")
     dataset_fingerprint: Sha256 = Field(description="sha256 over data, template, tokenizer and parameters")
-    metrics: dict[str, float] = Field(description="held-out loss before and after, rows, tokens per second")
-    job: str = Field(description="id of the job that made it")
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        description="held-out loss before and after, rows, tokens per second"
+    )
+    job: JobId = Field(description="id of the job that made it")
     rank: int | None = Field(None, ge=1, le=256, description="of its LoRA matrices, where not the recipe's")
-    trained_at: datetime = Field(description="end of the training, UTC")
+    trained_at: AwareDatetime = Field(description="end of the training, UTC")
 
 
 class ModelRecord(Wire):
@@ -137,12 +155,30 @@ class ModelRecord(Wire):
     def _one_version_per_live_stage(self) -> "ModelRecord":
         for stage in (Stage.CANARY, Stage.STABLE):
             if len(names := [v.version for v in self.versions if v.stage is stage]) > 1:
-                raise ValueError(f"versions {names} are all {stage}; one at most")
+                raise fault(f"{', '.join(names)} are all {stage}; leave one at most", "versions")
         if len({v.version for v in self.versions}) != len(self.versions):
-            raise ValueError("two versions have one name")
-        if self.serving.ab and self.serving.ab.version not in {v.version for v in self.versions}:
-            raise ValueError(f"serving.ab.version {self.serving.ab.version!r} is no version of this record; name one")
+            raise fault("two of them have one name; remove one", "versions")
         return self
+
+    @model_validator(mode="after")
+    def _versions_beside_are_others(self) -> "ModelRecord":
+        stable, ab = self.at(Stage.STABLE), self.serving.ab
+        if self.serving.experiment and not (stable or self.at(Stage.CANARY)):
+            text = "there is no version to compare with the base; leave it out until one is promoted"
+            raise fault(text, "serving", "experiment")
+        if ab and (reason := self._unfit_for_arm(ab.version, stable)):
+            raise fault(f"{ab.version!r} {reason}", "serving", "ab", "version")
+        return self
+
+    def _unfit_for_arm(self, name: str, stable: ModelVersion | None) -> str | None:
+        found = next((v for v in self.versions if v.version == name), None)
+        if found is None:
+            return "is no version of this record; name one"
+        if stable is None:
+            return "has no stable version beside it, which arm a serves; leave ab out until one is promoted"
+        if found is stable:
+            return "is the stable version, which arm a serves; name another, or leave ab out"
+        return "is retired; name a version that is not, or leave ab out" if found.stage is Stage.RETIRED else None
 
     def at(self, stage: Stage) -> ModelVersion | None:
         """The version of a live stage (canary, stable)."""

@@ -3,7 +3,10 @@
 import math
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from app.contract.models import ModelRecord, ModelVersion, Stage
+from app.contract.wire import AT
 from trainer.contract.report import Report
 
 # Keys of ModelVersion.metrics, from the report's fields of the same meaning.
@@ -105,7 +108,8 @@ def promoted(record: ModelRecord, version: ModelVersion, *, stage: Stage) -> Mod
     """The record once `version` has reached `stage`; the version that held a live stage before is retired.
 
     Doing it twice changes nothing, and a version never steps back: a stable one asked to be the canary stays stable.
-    Raises NotPromotable for a retired version, and for a name that already belongs to another adapter.
+    Raises NotPromotable for a retired version, for a name that already belongs to another adapter, and when the record
+    would break a rule of its own.
     """
     known = next((v for v in record.versions if v.version == version.version), None)
     if known is None:
@@ -132,4 +136,9 @@ def _with_stage(record: ModelRecord, versions: tuple[ModelVersion, ...], *, name
             staged.append(version.model_copy(update={"stage": Stage.RETIRED}))
         else:
             staged.append(version)
-    return ModelRecord.model_validate({**dict(record), "versions": tuple(staged)})
+    try:
+        return ModelRecord.model_validate({**dict(record), "versions": tuple(staged)})
+    except ValidationError as error:  # such as arm b of an A/B test, which becomes what arm a serves
+        found = error.errors()[0]
+        at = ".".join(found.get("ctx", {}).get(AT, ()))
+        raise NotPromotable(f"{at}: {found['msg']}, once {name} is {stage}; change the record first") from error

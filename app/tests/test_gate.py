@@ -118,6 +118,12 @@ def test_a_retired_version_is_not_promoted_again() -> None:
         promoted(record(version(stage=Stage.RETIRED)), version(), stage=Stage.CANARY)
 
 
+def test_an_arm_of_an_ab_test_becomes_stable_once_the_test_is_over() -> None:
+    running = {**dict(record(version("r-2"), version("r-1", Stage.STABLE))), "serving": {"ab": {"version": "r-2"}}}
+    with pytest.raises(NotPromotable, match=r"serving\.ab\.version: 'r-2' is the stable version.+once r-2 is stable"):
+        promoted(ModelRecord.model_validate(running), version("r-2"), stage=Stage.STABLE)
+
+
 def test_another_adapter_under_a_known_name_is_refused() -> None:
     with pytest.raises(NotPromotable, match="another adapter"):
         promoted(record(version()), version(digest="b"), stage=Stage.CANARY)

@@ -37,7 +37,7 @@ def _hpa(served: Served, asked: Autoscale) -> dict[str, Any]:
         "kind": "HorizontalPodAutoscaler",
         "spec": {
             "scaleTargetRef": _target(served),
-            "minReplicas": _least(served),
+            "minReplicas": served.record.serving.replicas,
             "maxReplicas": asked.max_replicas,
             "metrics": [{"type": "Pods", "pods": {"metric": {"name": WAITING}, "target": target}}],
             "behavior": _behavior(),
@@ -58,7 +58,7 @@ def _keda(served: Served, asked: Autoscale) -> dict[str, Any]:
         "kind": "ScaledObject",
         "spec": {
             "scaleTargetRef": _target(served),
-            "minReplicaCount": _least(served),
+            "minReplicaCount": served.record.serving.replicas,
             "maxReplicaCount": asked.max_replicas,
             "pollingInterval": 30,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior()}},
@@ -69,11 +69,6 @@ def _keda(served: Served, asked: Autoscale) -> dict[str, Any]:
 
 def _target(served: Served) -> dict[str, str]:
     return {"apiVersion": versions.ARGO, "kind": "Rollout", "name": served.name}
-
-
-def _least(served: Served) -> int:
-    """Never none: without a server nothing would say that requests wait."""
-    return max(served.record.serving.replicas, 1)
 
 
 def _behavior() -> dict[str, Any]:

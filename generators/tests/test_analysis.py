@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.contract.models import Stage
 from generators.serving.runtimes import runtime as runtime_of
 from generators.serving.server import Served
 from generators.tests.conditions import ConditionError, holds, phase
-from generators.tests.samples import SERVE, platform, record, sample_tenant
+from generators.tests.samples import SERVE, platform, record, sample_tenant, version
 from generators.tests.served import served, spec
 
 RUNTIMES = ("vllm", "transformers", "triton")
@@ -18,7 +19,7 @@ LABELS = re.compile(r"\{([^{}]*)\}")
 
 
 def templates(**serving: Any) -> list[dict[str, Any]]:
-    objects = served(record(**serving))
+    objects = served(record(version("replies-a", Stage.STABLE), **serving))
     return [body for (_, kind, _), body in objects.items() if kind == "AnalysisTemplate"]
 
 

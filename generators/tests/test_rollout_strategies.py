@@ -19,7 +19,7 @@ weights = st.sets(st.integers(1, 99), max_size=8).map(lambda chosen: (*sorted(ch
 
 
 def with_weights(chosen: tuple[int, ...], replicas: int) -> Serving:
-    return serving(replicas, canary={"weights": chosen})
+    return serving(replicas, canary={"weights": chosen, "approval": "auto"})
 
 
 def test_manual_approval_waits_after_the_first_weight_and_before_all() -> None:

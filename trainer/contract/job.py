@@ -9,6 +9,8 @@ from trainer.contract.recipe import Hyperparameters
 
 ModelName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$", description="a DNS label of 1-40")]
 
+JobId = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$", description="part of names and paths")]
+
 
 class TrainingJob(Parameter):
     """One fine-tuning job, as it travels in the Workflow's `job` parameter and in `tenon train SPEC`.
@@ -17,7 +19,7 @@ class TrainingJob(Parameter):
     `s3://<prefix>-models/<digest>`.
     """
 
-    job: str = Field("local", pattern=r"^[a-z0-9]([a-z0-9-]{0,50}[a-z0-9])?$", description="job id")
+    job: JobId = Field("local", description="job id")
     tenant: str = Field("local", description="tenant id")
     model: ModelName = Field("model", description="name of the model record the version belongs to")
     base: str = Field(description="folder of the base model, with its MANIFEST.json")
