@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+AT = "at"  # in a fault's context: the key below the checked part, as it is written in YAML
 
 
 class Wire(BaseModel):
@@ -10,3 +13,8 @@ class Wire(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, protected_namespaces=()
     )
+
+
+def fault(text: str, *at: str) -> PydanticCustomError:
+    """A broken rule of a part that is said at a key below it; raised by validators like a ValueError, which it is."""
+    return PydanticCustomError("rule", "{text}", {"text": text, AT: at})

@@ -4,7 +4,9 @@ Values are taken strictly, as JSON's types: `replicas: "2"` is a string and refu
 """
 
 import json
+import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -14,12 +16,20 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.constructor import SafeConstructor
 
+from app.contract.wire import AT
+from generators.inputs.faults import explain
+
 Model = TypeVar("Model", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 # libyaml's parser where PyYAML was built with it, as its wheels are: 1,000 files in a tenth of the time
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT = "tag:yaml.org,2002:str"
 _SCALARS = {_TEXT, *(f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null", "timestamp"))}
+
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+_PLAIN_NUMBER = re.compile(
+    r"[-+]?(0|[1-9][0-9]*)|[-+]?[0-9]*\.[0-9]+([eE][-+]?[0-9]+)?|[-+]?[0-9]+\.([eE][-+]?[0-9]+)?"
+)
 
 MOST_BYTES = 1024 * 1024  # of one input file; a tenant file has about one KiB
 MOST_LEVELS = 20
@@ -41,7 +51,7 @@ class InputErrors(Exception):  # noqa: N818 - several at once
     """All faults found; the command line prints them and exits 2."""
 
     def __init__(self, errors: list[InputError]) -> None:
-        self.errors = sorted(set(errors))
+        self.errors = sorted(set(errors), key=_reading_order)
         files = len({error.file for error in self.errors})
         counts = f"{_count(len(self.errors), 'error')} in {_count(files, 'file')}"
         super().__init__("\n".join([*map(str, self.errors), counts]))
@@ -88,6 +98,10 @@ def read_document(path: Path, *, shown_as: str) -> Document:
         document.refuse((), f"cannot be read ({error.strerror}); the file has to be there and readable")
     except UnicodeDecodeError as error:
         document.refuse((), f"is not UTF-8 (byte {error.start}); save it as UTF-8 text")
+    except yaml.reader.ReaderError as error:
+        line = text.encode()[: error.position].count(b"\n") + 1
+        shown = f"character U+{error.character:04X} is no text; remove it, or write it as an escape in double quotes"
+        document.errors.append(InputError(shown_as, line, shown))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         said = (getattr(error, "context", None), getattr(error, "problem", None))
@@ -121,15 +135,19 @@ def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:
     if not isinstance(document.data, dict):
         document.refuse((), "is not a mapping; write `key: value` lines")
         return None
+    if beside := extra.keys() & document.data.keys():
+        for key in beside:
+            document.refuse((key,), explain({"type": "extra_forbidden"}))
+        return None
     try:
         # by way of JSON, whose strict mode knows lists for tuples and text for enums and dates, and coerces nothing
         return model.model_validate_json(json.dumps({**document.data, **extra}, default=_jsonable), strict=True)
     except ValidationError as error:
-        faults = [(_path(fault["loc"]), dict(fault)) for fault in error.errors()]
+        faults = [(_path(fault), dict(fault)) for fault in error.errors()]
         for path, fault in faults:
             inner = any(len(other) > len(path) and other[: len(path)] == path for other, _ in faults)
             if not (inner and fault["type"] == "too_short"):  # a list is short because its items were refused
-                document.refuse(path, _explain(fault))
+                document.refuse(path, explain(fault))
         return None
 
 
@@ -165,6 +183,10 @@ def _scalar(node: yaml.Node, path: KeyPath, document: Document) -> Any:
         return None
     if node.tag == _TEXT:
         return node.value
+    if node.tag in _NUMBERS and not _PLAIN_NUMBER.fullmatch(node.value):
+        text = "is no plain decimal number (YAML reads 010 as 8 and 1:30 as 90); write its digits, or quote it if it is"
+        document.refuse(path, f"{node.value[:40]!r}: {text} text")
+        return None
     try:
         return SafeConstructor().construct_object(node)
     except (ValueError, KeyError, yaml.YAMLError):
@@ -181,26 +203,20 @@ def _jsonable(value: Any) -> Any:
     return repr(value)
 
 
-def _path(location: tuple[int | str, ...]) -> KeyPath:
-    return tuple(part for part in location if not _is_union_tag(part))
+def _path(fault: Mapping[str, Any]) -> KeyPath:
+    """Where the fault is: a rule about a whole part names the key below it that breaks the rule."""
+    below = fault.get("ctx", {}).get(AT, ())
+    return (*(part for part in fault["loc"] if not _is_union_tag(part)), *below)
 
 
 def _is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and ("[" in part or part == "function-after")
 
 
-def _explain(fault: dict[str, Any]) -> str:
-    value, message = fault.get("input"), str(fault["msg"])
-    match fault["type"]:
-        case "missing":
-            return "is missing; it is mandatory"
-        case "extra_forbidden":
-            return "is no key here; remove it or mend its spelling"
-        case "too_short":
-            return f"has {fault['ctx']['actual_length']} entries; give at least {fault['ctx']['min_length']}"
-        case _:
-            shown = repr(value) if not isinstance(value, dict | list) else f"a {type(value).__name__}"
-            return f"{shown}: {message.removeprefix('Value error, ')}"
+def _reading_order(error: InputError) -> tuple[str, int, list[str | int]]:
+    """By line, and on one line `egress[2]` before `egress[10]`: every second part is a number."""
+    parts = re.split(r"([0-9]+)", error.text)
+    return error.file, error.line, [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _count(number: int, noun: str) -> str:

@@ -17,7 +17,7 @@ ACME = [  # old text, new text, the one error
     (
         "runner: jobset",
         "runner: slurm",
-        "9: training.runner: 'slurm': Input should be 'jobset', 'trainjob' or 'rayjob'",
+        "9: training.runner: 'slurm': is not 'jobset', 'trainjob' or 'rayjob'; write one of those",
     ),
     ("displayName: Acme", "displayname: Acme", "3: displayname: is no key here; remove it or mend its spelling"),
     ("flavor: t4,", "flavor: a100,", "10: training.gpus.flavor: 'a100' is no flavor; use one of: t4, h100"),
@@ -31,8 +31,16 @@ ACME = [  # old text, new text, the one error
         "borrow: 15}",
         "10: training.gpus.borrow: 15 on top of 2 is more than flavor t4 holds (16); lower it to 14",
     ),
-    ("guaranteed: 2,", 'guaranteed: "2",', "10: training.gpus.guaranteed: '2': Input should be a valid integer"),
-    ("guaranteed: 2,", "guaranteed: yes,", "10: training.gpus.guaranteed: True: Input should be a valid integer"),
+    (
+        "guaranteed: 2,",
+        'guaranteed: "2",',
+        "10: training.gpus.guaranteed: '2': is no whole number; write one without quotes and without a fraction",
+    ),
+    (
+        "guaranteed: 2,",
+        "guaranteed: yes,",
+        "10: training.gpus.guaranteed: True: is no whole number; write one without quotes and without a fraction",
+    ),
     ("guaranteed: 2,", "", "10: training.gpus.guaranteed: is missing; it is mandatory"),
     (
         "[mirror.acme.example]",
@@ -82,12 +90,12 @@ ACME = [  # old text, new text, the one error
     (
         f"oidc: {ACME_OIDC}",
         "{}",
-        "12: credentials[0]: a dict: has to be exactly one of `oidc` and `apiKey`; write one list item for each",
+        "12: credentials[0]: has to be exactly one of `oidc` and `apiKey`; write one list item for each",
     ),
     (
         f"oidc: {ACME_OIDC}",
         f"{{apiKey: {{id: acme, sha256: '{ZEROS}'}}, oidc: {ACME_OIDC}}}",
-        "12: credentials[0]: a dict: has to be exactly one of `oidc` and `apiKey`; write one list item for each",
+        "12: credentials[0]: has to be exactly one of `oidc` and `apiKey`; write one list item for each",
     ),
     (
         "currency: EUR}",
@@ -135,11 +143,15 @@ ACME = [  # old text, new text, the one error
     ("isolation: standard", "owners: []\nisolation: standard", "5: owners: stands twice; keep one"),
 ]
 PLATFORM = [
-    ("bucketPrefix: tenon", "bucketPrefix: Tenon", "storage.bucketPrefix: 'Tenon': String should match pattern"),
+    (
+        "bucketPrefix: tenon",
+        "bucketPrefix: Tenon",
+        "storage.bucketPrefix: 'Tenon': is not of the form ^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$; write it so",
+    ),
     (
         "mode: inCluster",
         "mode: s3",
-        "storage: a dict: mode s3 needs a region and an account, mode inCluster has neither",
+        "storage: mode s3 needs a region and an account, mode inCluster has neither",
     ),
     (
         "recipe: smollm2-135m-cpu",
@@ -164,8 +176,8 @@ PLATFORM = [
             "initech 1 + 2 for serving, shared 4); lower a guarantee or the GPUs of serving"
         ),
     ),
-    ('ciliumVersion: "1.20"', 'ciliumVersion: "1.19"', "ciliumVersion: '1.19': Input should be '1.20'"),
-    ("domain: models.tenon.example", "domain: Models", "domain: 'Models': String should match pattern"),
+    ('ciliumVersion: "1.20"', 'ciliumVersion: "1.19"', "ciliumVersion: '1.19': is not '1.20'; write one of those"),
+    ("domain: models.tenon.example", "domain: Models", "domain: 'Models': is no exact lower-case host name"),
     ("cluster: eu1\n", "", "cluster: is missing; it is mandatory"),
 ]
 MODEL = [
@@ -175,9 +187,13 @@ MODEL = [
         "base: 'gpt-9' is no base model of the catalogue of platform.yaml; use one of: smollm2-135m",
     ),
     ("recipe: smollm2-135m-t4", "recipe: none", "recipe: 'none' is no recipe; use one of: smollm2-135m-cpu"),
-    ("[5, 10, 25, 50, 100]", "[5, 50, 10, 100]", "weights [5, 50, 10, 100] must rise and end at 100"),
-    ("[5, 10, 25, 50, 100]", "[5, 10]", "weights [5, 10] must rise and end at 100"),
-    ("replicas: 2", "replicas: -1", "serving.replicas: -1: Input should be greater than or equal to 0"),
+    (
+        "[5, 10, 25, 50, 100]",
+        "[5, 50, 10, 100]",
+        "serving.canary.weights: [5, 50, 10, 100] does not rise and end at 100; write it so",
+    ),
+    ("[5, 10, 25, 50, 100]", "[5, 10]", "serving.canary.weights: [5, 10] does not rise and end at 100; write it so"),
+    ("replicas: 2", "replicas: -1", "serving.replicas: -1: is less than 0; raise it"),
 ]
 
 

@@ -137,7 +137,7 @@ def test_a_broken_recipe_is_an_input_error_with_its_file(
     (folder / "recipes" / "broken.yaml").write_text("method: qlora\nparallel: fsdp2\ngpusPerNode: 2\n")
     monkeypatch.setattr(shipped, "files", lambda _: folder)
     monkeypatch.setattr(shipped, "recipe_names", lambda: ("broken",))
-    assert "trainer/recipes/broken.yaml:1: a dict: qlora with fsdp2 trains nothing or NaN" in errors_of(root)[-1]
+    assert "trainer/recipes/broken.yaml:1: qlora with fsdp2 trains nothing or NaN" in errors_of(root)[-1]
 
 
 @pytest.mark.requirement("A25")

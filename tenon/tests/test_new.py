@@ -57,7 +57,7 @@ def test_what_is_given_stands_in_the_file(root: Path) -> None:
         (["hooli", "--flavor", "a100"], "'a100' is no flavor; use one of: t4, h100"),
         (["hooli", "--guaranteed", "17"], "17 is more than flavor t4 holds (16)"),
         (["hooli", "--guaranteed", "5"], "16 GPUs are fewer than what is promised"),
-        (["hooli", "--guaranteed", "-1"], "greater than or equal to 0"),
+        (["hooli", "--guaranteed", "-1"], "-1: is less than 0; raise it"),
         (["hooli", "--owner", "nobody"], "owners[0]: 'nobody'"),
         (["hooli", "--model", "m"], "--model and --base: go together"),
         (["hooli", "--model", "m", "--base", "gpt-9"], "is not in the catalogue of platform.yaml"),
