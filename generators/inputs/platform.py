@@ -1,18 +1,24 @@
 """The platform file: what the platform engineer decides once for all tenants."""
 
+import re
 from decimal import Decimal
 from ipaddress import ip_network
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
 from app.contract.models import Sha256
-from app.contract.wire import Wire
+from app.contract.wire import Wire, fault
 from generators.charts import LockedChart
 from generators.images import LockedImage
-from generators.inputs.tenant import Use
+from generators.inputs.tenant import Use, is_host
 
 LEAST_PREFIX = 8
+MOST_DOMAIN = 200  # characters, so that `<model>.<tenant>.<domain>` is still a name
+OTHER_PARTITIONS = ("cn-", "us-gov-", "us-iso", "eu-isoe-", "eusc-")  # their hosts and ARNs begin otherwise
+_LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_SUBDOMAIN = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*"
 
 
 def _network(value: str) -> str:
@@ -21,7 +27,48 @@ def _network(value: str) -> str:
     return value
 
 
+def _domain(value: str) -> str:
+    if not is_host(value) or len(value) > MOST_DOMAIN:
+        raise ValueError(f"is no exact lower-case host name of {MOST_DOMAIN} characters at most; name one, without *")
+    return value
+
+
+def _repository(value: str) -> str:
+    """What stands here is rendered and public to every tenant's owners, so it holds no secret."""
+    url = urlsplit(value)
+    if not re.fullmatch(r"(https|ssh|file)://[!-~]+", value):
+        raise ValueError("is no URL; write https://, ssh:// or file:// and no space in it")
+    if url.password is not None or (url.username is not None and url.scheme != "ssh"):
+        raise ValueError("names a user or a password; leave them out, Argo CD has credentials of its own")
+    if url.scheme != "file" and not url.hostname:
+        raise ValueError("names no host; write it behind ://")
+    return value
+
+
+def _region(value: str) -> str:
+    if value.startswith(OTHER_PARTITIONS):
+        raise ValueError("is of a partition whose hosts and ARNs differ from those rendered; choose another region")
+    if not re.fullmatch(r"[a-z]{2}(-[a-z]+)+-[0-9]", value):
+        raise ValueError("is no AWS region; write one as eu-central-1")
+    return value
+
+
+def _label_key(value: str) -> str:
+    prefix, slash, name = value.rpartition("/")
+    if not re.fullmatch(_LABEL_NAME, name) or (slash and not re.fullmatch(_SUBDOMAIN, prefix)):
+        raise ValueError("is no key of a Kubernetes label; write one as example.org/gpu")
+    return value
+
+
+def _label_value(value: str) -> str:
+    if not re.fullmatch(_LABEL_NAME, value):
+        raise ValueError("is no value of a Kubernetes label; write 1-63 letters, digits, - _ or . between two of them")
+    return value
+
+
 Cidr = Annotated[str, AfterValidator(_network)]
+LabelKey = Annotated[str, AfterValidator(_label_key)]
+LabelValue = Annotated[str, AfterValidator(_label_value)]
 Label = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
@@ -39,7 +86,7 @@ class Storage(Wire):
     bucket_prefix: str = Field(
         "tenon", pattern=r"^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$", description="a bucket is `<prefix>-<tenant>`"
     )
-    region: str | None = Field(None, description="AWS region, for mode s3")
+    region: Annotated[str, AfterValidator(_region)] | None = Field(None, description="AWS region, for mode s3")
     account: str | None = Field(
         None, pattern=r"^[0-9]{12}$", description="AWS account that owns every bucket and role, for mode s3"
     )
@@ -47,7 +94,7 @@ class Storage(Wire):
     @model_validator(mode="after")
     def _region_and_account_go_with_s3(self) -> "Storage":
         if {self.mode == "s3"} != {self.region is not None, self.account is not None}:
-            raise ValueError("mode s3 needs a region and an account, mode inCluster has neither")
+            raise ValueError("mode s3 needs a region and an account, mode inCluster has neither; mend one of the three")
         return self
 
 
@@ -63,7 +110,7 @@ class GpuFlavor(Wire):
 
     sharing: Sharing | None = Field(None, description="none: a pod has its GPUs alone")
     device_class: str | None = Field(
-        None, pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$", description="DeviceClass, for tenants with claims dra"
+        None, pattern=f"^{_SUBDOMAIN}$", max_length=253, description="DeviceClass, for tenants with claims dra"
     )
 
     capacity: int = Field(ge=0, description="GPUs of this kind in the cluster")
@@ -77,7 +124,16 @@ class GpuFlavor(Wire):
     architecture: Literal["turing", "ampere", "ada", "hopper", "blackwell"] = Field(
         description="decides which precisions and kernels work"
     )
-    node_labels: dict[str, str] = Field(default_factory=dict, description="labels of the nodes that carry it")
+    node_labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="labels of the nodes that carry it"
+    )
+
+    @model_validator(mode="after")
+    def _whole_gpus_are_divided(self) -> "GpuFlavor":
+        if self.sharing and self.capacity % self.sharing.replicas:
+            text = f"{self.capacity} is no multiple of sharing.replicas ({self.sharing.replicas}), by which it counts"
+            raise fault(f"{text}; write GPUs times replicas", "capacity")
+        return self
 
     @property
     def brings_shared_memory(self) -> bool:
@@ -106,7 +162,7 @@ class Money(Wire):
 class Broker(Wire):
     """Kafka as Strimzi runs it in the broker namespace."""
 
-    cluster: Label = Field("tenon", description="name of the Kafka object")
+    cluster: Label = Field("tenon", max_length=40, description="name of the Kafka object; Strimzi's end in more")
     partitions: int = Field(12, ge=1, le=1000, description="of finetuning-jobs; more than the dispatchers is enough")
     replicas: int = Field(3, ge=1, le=9, description="copies of each partition")
 
@@ -117,7 +173,9 @@ class Dns(Wire):
     mode: Literal["pods", "node"] = Field("pods", description="node: a cache on the node answers")
     namespace: Label = Field("kube-system", description="of the resolver's pods")
     account: Label = Field("coredns", description="service account of the resolver's pods")
-    search_domains: tuple[str, ...] = Field(("cluster.local",), description="appended to short names, cluster's first")
+    search_domains: tuple[Annotated[str, Field(pattern=f"^{_SUBDOMAIN}$")], ...] = Field(
+        ("cluster.local",), description="appended to short names, cluster's first"
+    )
 
 
 class ApiServer(Wire):
@@ -133,8 +191,10 @@ class Platform(Wire):
     images: dict[str, LockedImage] = Field(default_factory=dict)
     charts: dict[str, LockedChart] = Field(default_factory=dict)
     cluster: Label = Field(description="folder below rendered/, and the cluster's name in Argo CD")
-    domain: str = Field(pattern=r"^([a-z0-9-]+\.)+[a-z]+$", description="tenants are served under it")
-    repository: str = Field(pattern=r"^(https|ssh|file)://", description="this repository, as Argo CD reaches it")
+    domain: Annotated[str, AfterValidator(_domain)] = Field(description="tenants are served under it")
+    repository: Annotated[str, AfterValidator(_repository)] = Field(
+        description="this repository, as Argo CD reaches it"
+    )
     gateway: Gateway = Gateway()
     storage: Storage = Storage()
     gpu_flavors: dict[Label, GpuFlavor] = Field(min_length=1, description="kinds of GPU nodes")
@@ -145,7 +205,7 @@ class Platform(Wire):
     api_server: ApiServer = ApiServer()
     node_ranges: tuple[Cidr, ...] = Field(min_length=1, description="addresses of nodes")
     private_addresses: tuple[Cidr, ...] = Field((), description="private addresses that an allowed name may have")
-    oidc_issuers: tuple[Annotated[str, Field(pattern=r"^https://")], ...] = Field(
+    oidc_issuers: tuple[Annotated[str, Field(pattern=r"^https://[!-?A-~]+$")], ...] = Field(
         (), description="issuers whose tokens the API accepts"
     )
     trusted_registries: tuple[str, ...] = Field(min_length=1, description="registries that images may come from")

@@ -13,16 +13,22 @@ from app.contract.wire import Wire
 _HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
+def is_host(value: str) -> bool:
+    """Whether this is a whole DNS name of two labels at least, in lower case, whose last begins with a letter."""
+    return _HOST.fullmatch(value) is not None
+
+
 def _exact_host(value: str) -> str:
     if "*" in value:
         raise ValueError("is a wildcard; name the host exactly (a wildcard admits every account's buckets)")
-    if not _HOST.fullmatch(value):
+    if not is_host(value):
         raise ValueError("is no exact lower-case host name; write it without scheme, port and path")
     return value
 
 
 _CRON_BOUNDS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 6))  # minute, hour, day, month, weekday
-_CRON_FIELD = re.compile(r"(\*|(\d{1,2})(?:-(\d{1,2}))?)(?:/(\d{1,2}))?")
+_CRON_FIELD = re.compile(r"(\*|([0-9]{1,2})(?:-([0-9]{1,2}))?)(?:/([0-9]{1,2}))?")
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)  # days of each month, in a leap year
 
 
 def _cron(value: str) -> str:
@@ -34,18 +40,42 @@ def _cron(value: str) -> str:
             found = _CRON_FIELD.fullmatch(part)
             numbers = [int(number) for number in (found.group(2, 3) if found else ()) if number]
             if not found or found.group(4) == "0" or not all(least <= number <= most for number in numbers):
-                raise ValueError(f"has {part!r} where {least}-{most}, a range, a list or * is meant")
+                raise ValueError(f"has {part!r} where {least}-{most}, a range, a list or * is meant; write one of them")
             if numbers != sorted(numbers):
-                raise ValueError(f"has the range {part!r}, which ends before it begins")
+                raise ValueError(f"has the range {part!r}, which ends before it begins; turn it round")
+    _refuse_no_date(fields)
     return value
+
+
+def _refuse_no_date(fields: list[str]) -> None:
+    """With a weekday beside them, days of the month only add times (cron takes either)."""
+    _, _, days, months, weekday = fields
+    longest = max(_LONGEST[month - 1] for month in _numbers(months, _CRON_BOUNDS[3]))
+    if weekday.startswith("*") and min(_numbers(days, _CRON_BOUNDS[2])) > longest:
+        raise ValueError(f"names day {days} of month {months}, a date that never comes; name one that does")
+
+
+def _numbers(field: str, bounds: tuple[int, int]) -> set[int]:
+    """What a field that was found well formed stands for; `5/10` begins at 5 and goes on to the bound."""
+    found: set[int] = set()
+    for part in field.split(","):
+        matched = _CRON_FIELD.fullmatch(part)
+        first, last, step = matched.group(2, 3, 4) if matched else (None, None, None)
+        begins = int(first or bounds[0])
+        ends = int(last) if last else begins if first and not step else bounds[1]
+        found |= set(range(begins, ends + 1, int(step or 1)))
+    return found
 
 
 def _printable(value: str) -> str:
     if not value.isprintable():
         raise ValueError("holds control characters; write one line of text")
+    if "{{" in value:
+        raise ValueError("holds '{{', with which templates of alerts and workflows begin; leave it out")
     return value
 
 
+_OWNER = r"^@[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)?$"
 Host = Annotated[str, AfterValidator(_exact_host)]
 Use = Literal["commercial", "research"]
 
@@ -99,7 +129,7 @@ class Tenant(Wire):
     display_name: Annotated[str, AfterValidator(_printable)] = Field(
         "", max_length=80, description="for people; the id when empty"
     )
-    owners: tuple[Annotated[str, Field(pattern=r"^@[A-Za-z0-9][A-Za-z0-9/_.-]*$")], ...] = Field(
+    owners: tuple[Annotated[str, Field(pattern=_OWNER)], ...] = Field(
         min_length=1, description="accounts or teams (@name, @org/team) that approve changes of this file"
     )
     isolation: Literal["standard", "hard"] = Field(
