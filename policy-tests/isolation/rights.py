@@ -97,7 +97,7 @@ def escalation(inventory: Inventory) -> Result:
 
 
 def accounts(inventory: Inventory) -> Result:
-    """A pod's account has the rules it needs and no more: of steps, trainers and models none; Argo's executor its own."""
+    """A pod's account has the rules it needs and no more: steps, trainers and models none; the executor its own."""
     faults = [
         CounterExample(pod.document.file, f"{pod} runs as {pod.account}")
         for pod in inventory.tenant_pods
