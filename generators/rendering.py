@@ -5,6 +5,7 @@ be rendered alone.
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -60,6 +61,10 @@ class UnknownTenantError(Exception):
     """`only` names a tenant that has no file."""
 
 
+class HalfWrittenError(OSError):
+    """Writing stopped at `filename`; what was written before it stands, so rendered/ is of two renderings."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """What rendered/ on disk is not; each list holds paths from the root."""
@@ -81,7 +86,7 @@ class Rendering:
     tenants: tuple[str, ...]
 
     def compare(self, root: Path) -> Difference:
-        """What differs below `root`; nothing is written."""
+        """What differs below `root`; nothing is written. Raises OSError for what cannot be read."""
         there = set(_on_disk(root, self.folder))
         return Difference(
             missing=tuple(sorted(self.files.keys() - there)),
@@ -90,13 +95,20 @@ class Rendering:
         )
 
     def write(self, root: Path) -> Difference:
-        """Make the folder below `root` equal to `files`; returns what was changed."""
+        """Make the folder below `root` equal to `files`; returns what was changed.
+
+        Raises OSError for what cannot be read, and then nothing is written; else HalfWrittenError.
+        """
         found = self.compare(root)
-        for path in found.stale:
-            (root / path).unlink()
-        for path in (*found.missing, *found.different):
-            write_whole(root / path, self.files[path].encode())  # replaces a link, never writes through it
-        _remove_empty_folders(root / self.folder)
+        at = self.folder
+        try:
+            for at in found.stale:
+                (root / at).unlink()
+            for at in (*found.missing, *found.different):
+                write_whole(root / at, self.files[at].encode())  # replaces a link, never writes through it
+            _remove_empty_folders(root / self.folder)
+        except OSError as error:
+            raise HalfWrittenError(error.errno, error.strerror, at) from error  # a full disk names no file itself
         return found
 
 
@@ -213,15 +225,22 @@ def _text(made: Manifest) -> str:
 
 
 def _on_disk(root: Path, folder: str) -> Iterator[str]:
-    for parent, folders, files in os.walk(root / folder):
+    if not (root / folder).is_dir():
+        return
+    for parent, folders, files in os.walk(root / folder, onerror=_raise):
         links = [name for name in folders if (Path(parent) / name).is_symlink()]
         inside = Path(parent).relative_to(root).as_posix()
         yield from (f"{inside}/{name}" for name in (*files, *links))
 
 
+def _raise(error: OSError) -> None:
+    """os.walk goes on without a folder that it cannot list, unless it is told not to."""
+    raise error
+
+
 def _same(root: Path, path: str, files: Files) -> bool:
     there = root / path
-    return not there.is_symlink() and there.read_bytes() == files[path].encode()
+    return stat.S_ISREG(there.lstat().st_mode) and there.read_bytes() == files[path].encode()
 
 
 def _remove_empty_folders(folder: Path) -> None:

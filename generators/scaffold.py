@@ -55,14 +55,22 @@ def create(root: Path, wanted: NewTenant) -> list[Path]:
         texts[path] = model_text(wanted.model, platform)
     try:
         for path, text in texts.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
+            _write_new(path, text)
         read_inputs(root)
-    except (InputErrors, OSError):
+    except (InputErrors, ScaffoldError, OSError):
         _remove(root, wanted.id, list(texts))
         raise
     return list(texts)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Raises ScaffoldError, with the file's name: a full disk tells none."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise ScaffoldError(f"{path}: cannot be written ({error.strerror}); mend it and try again") from None
 
 
 def tenant_text(wanted: NewTenant, platform: Platform) -> str:

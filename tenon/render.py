@@ -35,7 +35,7 @@ def _render(options: argparse.Namespace) -> int:
     from concurrent.futures.process import BrokenProcessPool
 
     from generators.inputs.reading import InputErrors
-    from generators.rendering import UnknownTenantError, render
+    from generators.rendering import HalfWrittenError, UnknownTenantError, render
 
     try:
         with _bar() as progress:
@@ -45,10 +45,13 @@ def _render(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     except BrokenProcessPool as error:
         raise CommandError(f"a process of the rendering was killed ({error}); is memory short?", _KILLED) from None
-    except OSError as error:
+    except HalfWrittenError as error:
+        what = f"{error.filename}: cannot be written ({error.strerror})"
         raise CommandError(
-            f"{error.filename}: cannot be written ({error.strerror}); mend it and render again"
+            f"{what}; rendered/ is half written: mend that and run `tenon render{_only(options)}`"
         ) from None
+    except OSError as error:
+        raise CommandError(f"{error.filename}: cannot be read ({error.strerror}); mend it and render again") from None
     if options.json:
         answer_json(
             {
@@ -63,10 +66,14 @@ def _render(options: argparse.Namespace) -> int:
         _tell(found, checked=options.check)
         say(f"{len(rendering.files)} files of {_count(len(rendering.tenants), 'tenant')} in {rendering.folder}")
     if options.check and found:
-        only = f" --only {options.only}" if options.only else ""
-        say(f"{rendering.folder} is out of date; run `tenon render{only}` and commit the result")
+        say(f"{rendering.folder} is out of date; run `tenon render{_only(options)}` and commit the result")
         return int(ExitCode.CHECK_FAILED)
     return int(ExitCode.OK)
+
+
+def _only(options: argparse.Namespace) -> str:
+    """The words that make another call render the same."""
+    return f" --only {options.only}" if options.only else ""
 
 
 @contextmanager

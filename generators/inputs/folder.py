@@ -54,7 +54,7 @@ def read_inputs(root: Path) -> Inputs:
 
 def _tenants(root: Path, documents: list[Document]) -> list[TenantSource]:
     found = []
-    for path in sorted((root / "tenants").glob("*.yaml")):
+    for path in _listed(root, "tenants", documents):
         document = read_document(path, shown_as=f"tenants/{path.name}")
         documents.append(document)
         reason = naming.refusal_of(path.stem)
@@ -72,7 +72,7 @@ def _tenants(root: Path, documents: list[Document]) -> list[TenantSource]:
 
 def _records(root: Path, tenant: str, documents: list[Document]) -> dict[str, tuple[ModelRecord, Document]]:
     records = {}
-    for path in sorted((root / "tenants" / tenant / "models").glob("*.yaml")):
+    for path in _listed(root, f"tenants/{tenant}/models", documents):
         document = read_document(path, shown_as=f"tenants/{tenant}/models/{path.name}")
         documents.append(document)
         record = parse(document, ModelRecord)
@@ -82,6 +82,19 @@ def _records(root: Path, tenant: str, documents: list[Document]) -> dict[str, tu
         elif record:
             records[path.stem] = (record, document)
     return records
+
+
+def _listed(root: Path, folder: str, documents: list[Document]) -> list[Path]:
+    """The `.yaml` files of a folder. One that may not be listed is a fault; `glob` would take it for an empty one."""
+    try:
+        return sorted(path for path in (root / folder).iterdir() if path.name.endswith(".yaml"))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        document = Document(folder)
+        document.refuse((), f"cannot be listed ({error.strerror}); what is inside would be passed over")
+        documents.append(document)
+        return []
 
 
 def is_model_name(name: str) -> bool:
