@@ -29,6 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     if options.json and options.markdown:
         raise CommandError("--json and --markdown: are two forms of one answer; choose one")
+    if options.allow_removals < 0:
+        raise CommandError(f"--allow-removals: {options.allow_removals} is below 0; give the number that may go")
     head = str(options.root) if options.head is None else options.head
     with rendered_at(options.root, options.base) as old, rendered_at(options.root, head) as new:
         sections, gone = _sections(old, new)

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     except InputErrors as error:
         raise CommandError(f"tenant {wanted.id} is not written, because the inputs would not pass:\n{error}") from None
     except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be written ({error.strerror}); mend it and try again") from None
+        raise CommandError(f"{error.filename}: cannot be read ({error.strerror}); mend it and try again") from None
     shown = [path.relative_to(options.root).as_posix() for path in paths]
     if options.json:
         answer_json({"tenant": wanted.id, "files": shown})
@@ -46,6 +46,9 @@ def run(options: argparse.Namespace) -> int:
 def _wanted(options: argparse.Namespace) -> "NewTenant":
     from generators.scaffold import NewModel, NewTenant
 
+    for name in ("owner", "flavor", "model", "base", "api_key_id", "api_key_sha256"):
+        if getattr(options, name) == "":
+            raise CommandError(f"--{name.replace('_', '-')}: is empty; give a value, or leave the option out")
     if (options.model is None) != (options.base is None):
         raise CommandError("--model and --base: go together; a record names its base model")
     if (options.api_key_id is None) != (options.api_key_sha256 is None):
@@ -55,6 +58,6 @@ def _wanted(options: argparse.Namespace) -> "NewTenant":
         owner=options.owner,
         flavor=options.flavor,
         guaranteed=options.guaranteed,
-        api_key=(options.api_key_id, options.api_key_sha256) if options.api_key_id else None,
-        model=NewModel(options.model, options.base) if options.model else None,
+        api_key=(options.api_key_id, options.api_key_sha256) if options.api_key_id is not None else None,
+        model=NewModel(options.model, options.base) if options.model is not None else None,
     )
