@@ -12,6 +12,7 @@ import yaml
 
 from app.contract.internal import METRICS_PORT, MODEL_PORT
 from generators import naming, restricted, versions
+from generators.foundation.network import RAY_PORT
 from generators.manifest import Wave
 from generators.serving.merged import merged, weights_folder
 from generators.serving.metrics import RuntimeMetrics
@@ -185,7 +186,10 @@ def head(served: Served) -> dict[str, Any]:
     template = worker(served)
     spec = template["spec"]
     (server,) = spec["containers"]
-    server = {**server, "resources": restricted.resources(str(HEAD_CPUS), f"{HEAD_MEMORY_GIB}Gi")}
+    # KubeRay asks the head by this port's name, and adds none of its own where a head names ports
+    dashboard = {"name": "dashboard", "containerPort": RAY_PORT}
+    own = {"resources": restricted.resources(str(HEAD_CPUS), f"{HEAD_MEMORY_GIB}Gi")}
+    server = {**server, **own, "ports": [*server["ports"], dashboard]}
     without = {"initContainers", "tolerations", "nodeSelector", "topologySpreadConstraints"}
     kept = {name: each for name, each in spec.items() if name not in without}
     return {**template, "spec": {**kept, "containers": [server]}}

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from app.contract.models import Stage
 from generators import versions
+from generators.foundation.network import RAY_PORT
 from generators.inputs.reading import Document
 from generators.inputs.refusals import refuse_ray
 from generators.serving import ray, ray_access
@@ -95,6 +96,11 @@ def test_workers_serve_the_merged_weights_under_the_models_name() -> None:
 
 def test_another_version_makes_another_cluster_because_the_workers_pods_change() -> None:
     assert group(served(STABLE))["template"] != group(served(STABLE, CANARY))["template"]
+
+
+def test_the_operator_finds_the_heads_dashboard_by_its_name() -> None:
+    (container,) = ray.head(served())["spec"]["containers"]
+    assert {port["name"]: port["containerPort"] for port in container["ports"]}["dashboard"] == RAY_PORT
 
 
 def test_the_head_holds_no_gpu_no_weights_and_no_work() -> None:
