@@ -12,9 +12,10 @@ from generators.images import ImageLock
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, InputErrors, parse, read_document
 from generators.inputs.recipes import read_recipes
-from generators.inputs.refusals import refuse_across
-from generators.inputs.renames import refuse_renames
+from generators.inputs.refusals import refuse_across, refuse_between
+from generators.inputs.renames import refuse_moves, refuse_renames
 from generators.inputs.sources import PlatformSource, TenantSource
+from generators.inputs.strays import FOLDER, refuse_strays
 from generators.inputs.tenant import Tenant
 
 _MODEL_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
@@ -40,19 +41,22 @@ def read_inputs(root: Path) -> Inputs:
     locked = {"images": lock.by_role() if lock else {}, "charts": charts.by_name() if charts else {}}
     platform = parse(source.document, Platform, **locked)
     documents = [source.document, source.lock, source.charts]
-    tenants = _tenants(root, documents)
-    _refuse_strays(root, documents)
+    strays = refuse_strays(root)
+    tenants = _tenants(root, documents, is_listed=all(each.file != FOLDER for each in strays))
+    documents += strays
     recipes = read_recipes(documents)
+    refuse_between(tenants)
     if platform is not None:
         refuse_across(platform, source, tenants, recipes=recipes)
         refuse_renames(root, platform.cluster, tenants)
+        refuse_moves(root, platform, source.document)
     if errors := [error for document in documents for error in document.errors]:
         raise InputErrors(errors)
     assert platform is not None  # noqa: S101 - a document without errors parsed
     return Inputs(platform, tuple(each.tenant for each in tenants))
 
 
-def _tenants(root: Path, documents: list[Document]) -> list[TenantSource]:
+def _tenants(root: Path, documents: list[Document], *, is_listed: bool) -> list[TenantSource]:
     found = []
     for path in _listed(root, "tenants", documents):
         document = read_document(path, shown_as=f"tenants/{path.name}")
@@ -65,7 +69,7 @@ def _tenants(root: Path, documents: list[Document]) -> list[TenantSource]:
             document.refuse((), f"{path.stem!r}: {reason}")
         elif tenant:
             found.append(TenantSource(tenant, document, {name: each for name, (_, each) in records.items()}))
-    if not found and not any(document.errors for document in documents):
+    if not found and is_listed and not any(document.errors for document in documents):
         documents[0].refuse((), "tenants/ holds no tenant; an empty folder would delete everything (`tenon new`)")
     return found
 
@@ -104,18 +108,3 @@ def is_model_name(name: str) -> bool:
     except ValidationError:
         return False
     return True
-
-
-def _refuse_strays(root: Path, documents: list[Document]) -> None:
-    """Files that a person takes for inputs and that would be passed over."""
-    folder = root / "tenants"
-    for models in sorted(folder.glob("*/models")):
-        tenant = models.parent.name
-        if not (folder / f"{tenant}.yaml").exists():
-            document = Document(f"tenants/{tenant}/models")
-            document.refuse((), f"tenants/{tenant}.yaml is not there; remove the folder or restore the tenant")
-            documents.append(document)
-    for path in sorted([*folder.glob("*.yml"), *folder.glob("*/models/*.yml")]):
-        document = Document(path.relative_to(root).as_posix())
-        document.refuse((), f"is not read; rename it to {path.stem}.yaml")
-        documents.append(document)

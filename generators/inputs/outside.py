@@ -1,5 +1,7 @@
 """Hosts outside: what a tenant may name as egress or callback is no place where the cluster or another tenant is."""
 
+from urllib.parse import urlsplit
+
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document
 from generators.inputs.tenant import Tenant
@@ -43,6 +45,13 @@ STORES = (
     ("appdomain.cloud", "s3"),
     ("aliyuncs.com", "oss"),
     ("myqcloud.com", "cos"),
+    ("vultrobjects.com", ""),
+    ("fly.storage.tigris.dev", ""),
+    ("t3.storage.dev", ""),
+    ("storjshare.io", ""),
+    ("exo.io", "sos"),
+    ("dreamhost.com", "objects"),
+    ("dream.io", ""),
 )
 
 
@@ -74,11 +83,28 @@ def _inside(host: str, platform: Platform) -> str | None:
             return f"is a name of the cluster ({domain})"
     if is_below(host, platform.domain):
         return f"is a name of the platform ({platform.domain})"
+    if own := _own_hosts(platform).get(host):
+        return f"is {own}, which no job speaks to"
     if any(is_below(host, zone) for zone in METADATA):
         return "is a name of a cloud's metadata service or private zone"
     if is_object_store(host):
         return "is an object store, where other tenants' buckets are; jobs reach their own bucket without it"
     return None
+
+
+def _own_hosts(platform: Platform) -> dict[str, str]:
+    """Hosts that the platform itself asks, under credentials of its own, and what each is."""
+    git = urlsplit(platform.repository).hostname
+    return {
+        **({git: "where platform.yaml has its repository"} if git else {}),
+        **{
+            str(urlsplit(issuer).hostname): "an issuer of platform.yaml oidcIssuers" for issuer in platform.oidc_issuers
+        },
+        **{
+            registry.partition("/")[0].partition(":")[0]: "a registry of platform.yaml trustedRegistries"
+            for registry in platform.trusted_registries
+        },
+    }
 
 
 def _private(host: str) -> str | None:

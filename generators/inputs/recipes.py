@@ -1,5 +1,6 @@
 """Recipes that ship with the trainer, read as package data; the trainer itself is not imported."""
 
+import re
 from functools import cache
 from importlib.resources import as_file, files
 
@@ -28,10 +29,19 @@ def recipe(name: str) -> Recipe:
 def read_recipes(documents: list[Document]) -> dict[str, Recipe]:
     """Every recipe that ships, by name; one with a fault is left out, and its document holds the fault."""
     found = {}
+    for entry in sorted((files("trainer") / "recipes").iterdir(), key=lambda entry: entry.name):
+        if entry.name.endswith((".yml", ".json")):
+            document = Document(f"trainer/recipes/{entry.name}")
+            document.refuse((), f"is not read; rename it to {entry.name.rpartition('.')[0]}.yaml")
+            documents.append(document)
     for name in recipe_names():
         with as_file(files("trainer") / "recipes" / f"{name}.yaml") as path:
             document = read_document(path, shown_as=f"trainer/recipes/{name}.yaml")
         documents.append(document)
+        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", name):
+            document.refuse(
+                (), f"{name!r}: a recipe's name is a lower-case DNS label of 1-40 characters; rename the file"
+            )
         if parsed := parse(document, Recipe):
             found[name] = parsed
     return found

@@ -23,21 +23,29 @@ def refuse_across(
     """Collect every breach in the documents. `recipes`: those without a fault, by name."""
     refuse_platform(platform, source)
     refuse_default_misfits(platform, source.document, [each.tenant for each in tenants], recipes=recipes)
-    for document in (source.document, source.lock, source.charts, *(one for each in tenants for one in each.documents)):
+    for document in (source.document, source.lock, source.charts):
         refuse_wildcards(document)
     for each in tenants:
         refuse_gpus(each.tenant, each.document, platform)
-        refuse_serving_peak(each.tenant, each.document)
         refuse_money(each.tenant, each.document, platform)
         refuse_issuers(each.tenant, each.document, platform)
         refuse_hosts(each.tenant, each.document, platform)
         for name, record in each.tenant.models.items():
             refuse_record(name, record, each.records[name], platform)
-            refuse_taken_name(name, each.tenant.models, each.records[name])
         refuse_misfits(each, platform, recipes)
     refuse_sharing(platform, source.document, tenants, recipes=recipes)
-    refuse_shared_callers(tenants)
     refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
+
+
+def refuse_between(tenants: Sequence[TenantSource]) -> None:
+    """What tenants and their records break without regard to the platform, so that a fault of its file hides none."""
+    for each in tenants:
+        for document in each.documents:
+            refuse_wildcards(document)
+        refuse_serving_peak(each.tenant, each.document)
+        for name in each.tenant.models:
+            refuse_taken_name(name, each.tenant.models, each.records[name])
+    refuse_shared_callers(tenants)
 
 
 def refuse_platform(platform: Platform, source: PlatformSource) -> None:

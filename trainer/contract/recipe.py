@@ -34,7 +34,7 @@ class Recipe(BaseModel):
     rank: int = Field(16, ge=1, le=256, description="rank of the LoRA matrices")
     alpha: int = Field(32, ge=1, le=1024, description="LoRA scale; updates are multiplied by alpha / rank")
     dropout: float = Field(0.0, ge=0, lt=1, description="dropout on the LoRA input")
-    targets: tuple[str, ...] = Field(("all-linear",), description="modules that get an adapter")
+    targets: tuple[str, ...] = Field(("all-linear",), min_length=1, description="modules that get an adapter")
     epochs: int = Field(1, ge=1, description="passes over the training rows")
     max_steps: int | None = Field(None, ge=1, description="upper bound of optimizer steps")
     width: int = Field(512, ge=16, description="tokens of a packed row")
