@@ -15,11 +15,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TENON = sorted(set(re.findall(r"`\.venv/bin/tenon ([a-z]+[^`]*)`", README)))
 HERE = ("new", "render", "prove")
 ELSEWHERE = {  # command -> where it is run
+    "diff": "tenon/tests/test_diff.py",
     "up": "tenon/tests/test_job_path.py",
     "promote": "tenon/tests/test_job_path.py",
     "train": "tenon/tests/test_train.py",
 }
-MAKE_IN_CI = {"demo", "requirements", "test"}
+MAKE_IN_CI = {"demo", "requirements", "test", "test-apiserver", "test-controllers"}
 
 
 def test_every_tenon_command_of_the_readme_has_its_run() -> None:
