@@ -1,6 +1,7 @@
 """Names and labels of everything rendered. The only place that builds them."""
 
 import re
+from collections.abc import Iterator
 
 PREFIX = "tenon.dev"  # label and annotation prefix
 
@@ -20,6 +21,19 @@ WORKFLOWS_NAMESPACE = "argo"  # of the workflow controller
 ARGOCD_NAMESPACE = "argocd"
 
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+_OF_ADDONS = """
+    addons argo-rollouts argo-rollouts-crds argo-workflows argo-workflows-crds dra-driver external-secrets gateway-api
+    gpu-operator istio-base istio-cni istio-gateway istio-system istiod jobset jobset-system keda kubeflow-system
+    kuberay kuberay-system kueue-system prometheus prometheus-adapter strimzi trainer
+"""
+_OF_THE_TREE = """
+    analyses api canaries cost cron cron-workflows destination destination-rules entity entity-operator entrances
+    experiments gpu gpu-nodes gpus ingest jobs kafka-bootstrap mesh mesh-kinds namespace namespace-labels pod
+    pod-resize pods portal promoter reader rollout rollout-promotion rollouts routes services tenant tenant-label
+    token token-reviewer virtual virtual-services workflow workflow-templates workflows
+"""
+# Ids with which a tenant's names would be the cluster's, an add-on's, or (with bucket prefix `tenon`) the platform's.
+# Tests hold the list to the tree that is rendered.
 RESERVED_IDS = frozenset(
     {
         "platform",
@@ -41,8 +55,10 @@ RESERVED_IDS = frozenset(
         "istio",
         "s3",
         "schema",
-        "serving",  # with bucket prefix `tenon` these would be names of the platform's own objects
+        "serving",
         "system",
+        *_OF_ADDONS.split(),
+        *_OF_THE_TREE.split(),
     }
 )
 
@@ -82,6 +98,13 @@ def training_namespace(tenant: str) -> str:
 
 def serving_namespace(tenant: str) -> str:
     return f"{tenant}-serve"
+
+
+def derived(tenant: str, *, prefix: str) -> Iterator[str]:
+    """Names that say whose they are; others may go on behind a dash."""
+    yield from (f"{tenant}{end}" for end in RESERVED_ENDS if end != "-dns")
+    yield bucket(prefix, tenant)
+    yield from (f"{kind}-{tenant}" for kind in ("s3", "directory", "slots", "webhooks"))
 
 
 GROUND = "ground"  # part of the platform tree that add-ons need before they run: namespaces, accounts, settings

@@ -8,6 +8,7 @@ from generators import naming
 from generators.images import UNKNOWN_DIGEST, LockedImage
 from generators.inputs.fitness import Recipes, refuse_default_misfits, refuse_misfits
 from generators.inputs.outside import refuse_hosts
+from generators.inputs.places import refuse_places
 from generators.inputs.platform import Platform
 from generators.inputs.reading import Document, KeyPath
 from generators.inputs.recipes import recipe_names
@@ -33,6 +34,7 @@ def refuse_across(
         for name, record in each.tenant.models.items():
             refuse_record(name, record, each.records[name], platform)
         refuse_misfits(each, platform, recipes)
+    refuse_places(platform, source.document, tenants)
     refuse_sharing(platform, source.document, tenants, recipes=recipes)
     refuse_promised_capacity(platform, source.document, [each.tenant for each in tenants])
 
