@@ -25,6 +25,7 @@ def refuse_misfits(each: TenantSource, platform: Platform, recipes: Recipes) -> 
         if base := platform.catalogue.get(record.base):
             _refuse_licence(record, document, tenant=each.tenant, base=base)
             _refuse_memory(record, document, tenant=each.tenant, platform=platform)
+        _refuse_parts_of_gpus(record, document, tenant=each.tenant, platform=platform)
 
 
 def refuse_default_misfits(platform: Platform, document: Document, tenants: list[Tenant], *, recipes: Recipes) -> None:
@@ -67,9 +68,23 @@ def _refuse_licence(record: ModelRecord, document: Document, *, tenant: Tenant, 
 
 def _refuse_memory(record: ModelRecord, document: Document, *, tenant: Tenant, platform: Platform) -> None:
     """The weights of a base stand on the GPUs of one server; a server without GPUs has main memory."""
-    flavor = platform.gpu_flavors.get(tenant.training.gpus.flavor)
+    name = tenant.training.gpus.flavor
+    flavor = platform.gpu_flavors.get(name)
     needed, gpus = platform.catalogue[record.base].memory_gib, record.serving.gpus_per_replica
-    if flavor and gpus and needed > gpus * flavor.memory_gib:
-        text = f"{record.base!r} needs {needed} GiB of GPU memory and a server has {gpus * flavor.memory_gib} "
-        remedy = f"set it to {-(-needed // flavor.memory_gib)} or choose a smaller base"
-        document.refuse(("serving", "gpusPerReplica"), f"{text}({gpus} x {tenant.training.gpus.flavor}); {remedy}")
+    if not flavor or not gpus:
+        return
+    parts = flavor.sharing.replicas if flavor.sharing else 1
+    if needed * parts > gpus * flavor.memory_gib:
+        shown = f"{gpus} x {name}, of which {parts} pods share each" if parts > 1 else f"{gpus} x {name}"
+        larger = f"set it to {-(-needed // flavor.memory_gib)} or choose a smaller base"
+        remedy = "choose a smaller base, or a flavor without sharing" if parts > 1 else larger
+        text = f"{record.base!r} needs {needed} GiB of GPU memory and a server has {gpus * flavor.memory_gib / parts:g}"
+        document.refuse(("serving", "gpusPerReplica"), f"{text} ({shown}); {remedy}")
+
+
+def _refuse_parts_of_gpus(record: ModelRecord, document: Document, *, tenant: Tenant, platform: Platform) -> None:
+    """The device plugin gives a pod one part of a shared GPU and fails on more: two could be of one and the same."""
+    flavor, gpus = platform.gpu_flavors.get(tenant.training.gpus.flavor), record.serving.gpus_per_replica
+    if flavor and flavor.sharing and gpus > 1:
+        text = f"{gpus} GPUs of a server, and flavor {tenant.training.gpus.flavor} shares each among several pods"
+        document.refuse(("serving", "gpusPerReplica"), f"{text}; set it to 1 or choose a flavor without sharing")

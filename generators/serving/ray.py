@@ -18,6 +18,7 @@ from generators.serving.merged import merged, weights_folder
 from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import Objects, Served, access_key, pod
 from generators.serving.services import PORT, canary_service, service, stable_service
+from generators.serving.shared_gpu import memory_share
 from generators.training.content import KEPT, hashed
 
 APPLICATION = "ray.serve.llm:build_openai_app"
@@ -152,9 +153,10 @@ def ray_service(served: Served) -> dict[str, Any]:
 def serve_config(served: Served) -> dict[str, Any]:
     """One application: the OpenAI front and, on each worker, an engine on the worker's GPUs."""
     gpus = max(served.gpus, 1)
+    memory = {"gpu_memory_utilization": share} if (share := memory_share(served)) else {}
     model = {
         "model_loading_config": {"model_id": served.model, "model_source": weights_folder(served)},
-        "engine_kwargs": {"tensor_parallel_size": gpus, "trust_remote_code": False},
+        "engine_kwargs": {"tensor_parallel_size": gpus, "trust_remote_code": False, **memory},
         "placement_group_config": {"bundles": [{"CPU": 1, "GPU": 1} for _ in range(gpus)], "strategy": "STRICT_PACK"},
         "deployment_config": {
             "num_replicas": served.record.serving.replicas,

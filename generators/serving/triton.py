@@ -15,6 +15,7 @@ from generators.manifest import Wave
 from generators.serving.merged import merged, weights_folder
 from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import BASE_FOLDER, Objects, Served, access_key
+from generators.serving.shared_gpu import memory_share
 from generators.training.content import KEPT, hashed
 
 FRONT = "/opt/tritonserver/python/openai/openai_frontend/main.py"
@@ -78,6 +79,7 @@ def repository(served: Served) -> dict[str, Any]:
     engine = {
         "model": weights_folder(served),
         "tensor_parallel_size": max(served.gpus, 1),
+        **({"gpu_memory_utilization": share} if (share := memory_share(served)) else {}),
         "max_num_seqs": BATCHED_REQUESTS,
         "trust_remote_code": False,
     }

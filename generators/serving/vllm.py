@@ -6,6 +6,7 @@ from app.contract.internal import MODEL_PORT
 from generators.inputs.recipes import recipe
 from generators.serving.metrics import RuntimeMetrics
 from generators.serving.server import BASE_FOLDER, Served, access_key, adapter_folder
+from generators.serving.shared_gpu import memory_share
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank takes (vllm: config/lora.py MaxLoRARanks)
 METRICS = RuntimeMetrics(
@@ -27,6 +28,8 @@ def container(served: Served) -> dict[str, Any]:
     """
     words = ["vllm", "serve", BASE_FOLDER, "--host", "0.0.0.0", "--port", str(MODEL_PORT)]  # noqa: S104 - policies close it
     words += ["--tensor-parallel-size", str(max(served.gpus, 1))]
+    if share := memory_share(served):
+        words += ["--gpu-memory-utilization", str(share)]
     words += ["--prefix-caching-hash-algo", "sha256"]
     words += ["--served-model-name", served.record.base if served.adapters else served.model]
     if adapters := served.adapters:
