@@ -85,12 +85,13 @@ def _unseen(served: Served) -> str:
 
 
 def _alert(served: Served, name: str, expression: str, summary: str) -> Rule:
+    """Prometheus reads annotations as templates, so nothing that a tenant may word freely stands in one."""
     return {
         "alert": name,
         "expr": expression,
         "for": "10m",
         "labels": {"severity": "warning", "tenant": served.tenant.id, "model": served.model},
-        "annotations": {"summary": f"{served.model} of {served.tenant.name}: {summary}"},
+        "annotations": {"summary": f"{served.model} of {served.tenant.id}: {summary}"},
     }
 
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from kubernetes import client
 
-from generators.serving import scaling
-from generators.tests.samples import SERVE, record
+from generators.serving import monitoring, scaling
+from generators.serving.server import Served
+from generators.tests.samples import SERVE, platform, record, sample_tenant
 from generators.tests.served import rollout, served, spec
 
 HPA = {"autoscale": {"by": "hpa", "maxReplicas": 4, "waitingRequests": 6}}
@@ -98,3 +99,8 @@ def test_every_alert_is_held_to_the_tenants_namespace_and_the_model(runtime: str
         selectors = re.findall(r"\{([^{}]*)\}", rule["expr"])
         assert selectors
         assert all(each.startswith('namespace="acme-serve",model="replies"') for each in selectors), rule["expr"]
+
+
+def test_no_text_that_a_tenant_words_freely_is_in_an_alert_which_prometheus_reads_as_a_template() -> None:
+    tenant = sample_tenant(displayName="Worded freely", models={"replies": record()})
+    assert "Worded" not in str(monitoring.rules(Served(tenant, platform(), "replies")))
