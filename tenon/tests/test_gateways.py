@@ -75,7 +75,8 @@ def _answers(url: str) -> bool:
 
 
 def pod_of(owner: str) -> dict[str, Any]:
-    _, _, (server, _) = gateways.gateway(owner, bucket=f"tenon-{owner}", labels={}, platform=platform())
+    made = gateways.gateway(owner, bucket=f"tenon-{owner}", labels={}, platform=platform())
+    (server,) = [body for body, _ in made if body["kind"] == "Deployment"]
     pod: dict[str, Any] = server["spec"]["template"]["spec"]
     return pod
 
