@@ -35,9 +35,9 @@ def _domain(value: str) -> str:
 
 def _repository(value: str) -> str:
     """What stands here is rendered and public to every tenant's owners, so it holds no secret."""
-    url = urlsplit(value)
-    if not re.fullmatch(r"(https|ssh|file)://[!-~]+", value):
+    if not re.fullmatch(r"(https|ssh|file)://[!-Z^-~]+", value):  # no space, no address in brackets
         raise ValueError("is no URL; write https://, ssh:// or file:// and no space in it")
+    url = urlsplit(value)
     if url.password is not None or (url.username is not None and url.scheme != "ssh"):
         raise ValueError("names a user or a password; leave them out, Argo CD has credentials of its own")
     if url.scheme != "file" and not url.hostname:
@@ -205,9 +205,9 @@ class Platform(Wire):
     api_server: ApiServer = ApiServer()
     node_ranges: tuple[Cidr, ...] = Field(min_length=1, description="addresses of nodes")
     private_addresses: tuple[Cidr, ...] = Field((), description="private addresses that an allowed name may have")
-    oidc_issuers: tuple[Annotated[str, Field(pattern=r"^https://[!-?A-~]+$")], ...] = Field(
-        (), description="issuers whose tokens the API accepts"
-    )
+    oidc_issuers: tuple[
+        Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~%/-]*)?$")], ...
+    ] = Field((), description="issuers whose tokens the API accepts")
     trusted_registries: tuple[str, ...] = Field(min_length=1, description="registries that images may come from")
     traffic_router: Literal["gatewayApi", "istio"] = Field("gatewayApi", description="what splits canary traffic")
     cilium_version: Literal["1.20"] = Field("1.20", description="the version whose semantics the proof uses")

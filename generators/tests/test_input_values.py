@@ -150,6 +150,8 @@ FILE = [
     ("https://git.tenon.example/platform/tenon.git", "https://:s@git.example/a", "names a user or a password"),
     ("https://git.tenon.example/platform/tenon.git", "https://x@git.example/a", "names a user or a password"),
     ("https://git.tenon.example/platform/tenon.git", "https:///a", "names no host"),
+    ("https://git.tenon.example/platform/tenon.git", '"https://[::1/a"', "is no URL"),
+    ("[https://login.tenon.example]", '["https://[a"]', "oidcIssuers[0]: 'https://[a': is not of the form"),
     ("[https://login.tenon.example]", "[https://a b]", "oidcIssuers[0]: 'https://a b': is not of the form"),
     ("searchDomains: [cluster.local]", "searchDomains: [a b]", "dns.searchDomains[0]: 'a b': is not of the form"),
     ("prices:", f"broker: {{cluster: {'k' * 41}}}\nprices:", "has more than 40 characters; shorten it"),
