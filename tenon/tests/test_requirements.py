@@ -10,7 +10,14 @@ from tenon.output import CommandError
 from tenon.requirements import DOCUMENT, Requirement, promises, requirements, rows_of_table
 
 ROOT = Path(__file__).parents[2]
-PARTS = {"A": range(1, 37), "B": range(37, 49), "C": range(49, 64), "D": range(64, 74), "E": range(74, 88), "H": range(1, 33)}
+PARTS = {
+    "A": range(1, 37),
+    "B": range(37, 49),
+    "C": range(49, 64),
+    "D": range(64, 74),
+    "E": range(74, 88),
+    "H": range(1, 33),
+}
 ROWS = {"A1": "It answers.", "A2": "It holds."}
 
 
