@@ -113,6 +113,8 @@ def read_document(path: Path, *, shown_as: str) -> Document:
 
 def _is_harmless(text: str, document: Document) -> bool:
     """Whether the text can be composed: no alias, which ten lines of grow without end, and few levels."""
+    if "*" not in text and _most_levels(text) <= MOST_LEVELS:
+        return True  # nearly every file; looking at each event takes a fifth of the reading of 1,000 tenants
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         line = event.start_mark.line + 1 if event.start_mark else 1
@@ -126,6 +128,12 @@ def _is_harmless(text: str, document: Document) -> bool:
             document.errors.append(InputError(document.file, line, reason))
             return False
     return True
+
+
+def _most_levels(text: str) -> int:
+    """A bound on a text's levels: each begins at a column of its own, is a list below its key, or has a bracket."""
+    columns = max((len(line) - len(line.lstrip(" \t-?:")) for line in text.splitlines()), default=0)
+    return 2 * (columns + 1) + text.count("[") + text.count("{")
 
 
 def parse(document: Document, model: type[Model], **extra: Any) -> Model | None:

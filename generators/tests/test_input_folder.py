@@ -5,7 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from generators.inputs import reading
 from generators.inputs import recipes as shipped
 from generators.inputs.folder import read_inputs
 from generators.inputs.outside import is_object_store
@@ -158,3 +162,23 @@ def test_a_fault_of_the_platform_file_hides_no_fault_between_tenants(root: Path,
     edit("tenants/acme.yaml", "serving: {gpus: 4}", "serving: {gpus: 2}")
     found = errors_of(root)
     assert [error.split(": ")[1] for error in found] == ["cluster", "serving.gpus", "credentials[0].oidc"]
+
+
+NESTED = st.recursive(
+    st.sampled_from(["text", 1, "a - b", "[not a flow", "{"]),
+    lambda inner: st.lists(inner, min_size=1, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, min_size=1),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(value=NESTED, flow=st.sampled_from([True, False, None]), indent=st.integers(1, 4))
+def test_no_text_has_more_levels_than_the_bound_by_which_most_are_not_counted(
+    value: object, *, flow: bool | None, indent: int
+) -> None:
+    def levels(inner: object) -> int:
+        inside = inner.values() if isinstance(inner, dict) else inner if isinstance(inner, list) else None
+        return 0 if inside is None else 1 + max(map(levels, inside))
+
+    text = yaml.safe_dump(value, default_flow_style=flow, indent=indent)
+    assert levels(value) <= reading._most_levels(text)
