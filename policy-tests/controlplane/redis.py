@@ -40,7 +40,11 @@ def _unpack(folder: Path) -> None:
     partial = folder.with_suffix(f".{os.getpid()}")
     (partial / "packages").mkdir(parents=True)
     try:
-        _run([apt, "download", *PACKAGES], partial / "packages")
+        try:
+            _run([apt, "download", *PACKAGES], partial / "packages")
+        except MissingToolError:  # a fresh machine knows no package until it has asked for the lists
+            _run([apt, "update"], partial)
+            _run([apt, "download", *PACKAGES], partial / "packages")
         for package in sorted((partial / "packages").iterdir()):
             _run([dpkg, "-x", str(package), str(partial)], partial)
         shutil.rmtree(partial / "packages")
@@ -53,7 +57,7 @@ def _run(command: list[str], folder: Path) -> None:
     made = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)
     if made.returncode:
         raise MissingToolError(
-            f"redis-server: `{' '.join(command)}` failed: {made.stderr.strip()}; `apt-get update` first"
+            f"redis-server: `{' '.join(command)}` failed: {made.stderr.strip()}; run `apt-get update` as root"
         )
 
 
