@@ -9,7 +9,7 @@ from isolation.charts import chart_faults
 from isolation.tree import Document, Tree
 
 Body = dict[str, Any]
-URL = "oci://registry.example/charts/kueue"
+URL = "oci://mirror.example/charts/kueue"
 PROJECT: Body = {
     "kind": "AppProject",
     "metadata": {"name": "addons"},
@@ -45,7 +45,7 @@ def test_a_pinned_chart_of_the_project_is_accepted() -> None:
         (lambda spec: spec["destinations"].append({"namespace": "acme-train"}), "acme-train"),
         (lambda spec: spec["destinations"].append({"namespace": "*"}), "namespaces of their own"),
         (lambda spec: spec["destinationServiceAccounts"].append({"namespace": "a-*"}), "namespaces of their own"),
-        (lambda spec: spec["sourceRepos"].append("oci://registry.example/*"), "any of some"),
+        (lambda spec: spec["sourceRepos"].append("oci://mirror.example/*"), "any of some"),
         (lambda spec: spec["sourceRepos"].append("https://git.example/x.git"), "no charts"),
         (lambda spec: spec["clusterResourceWhitelist"].append({"group": "", "kind": "Namespace"}), "namespaces"),
         (lambda spec: spec["clusterResourceWhitelist"].append({"group": "*", "kind": "*"}), "does not name"),
