@@ -21,7 +21,6 @@ from generators.cluster.dashboards import PlatformDashboards
 from generators.cluster.deployments import PlatformDeployments
 from generators.cluster.gateway import PlatformGateway
 from generators.cluster.gpu import PlatformGpus
-from generators.cluster.kueue import KueueSettings
 from generators.cluster.mesh import PlatformMesh
 from generators.cluster.monitoring import PlatformMonitoring
 from generators.cluster.objectstore import PlatformObjectStore
@@ -184,7 +183,6 @@ def _platform_tree(scope: Construct, platform: Platform) -> None:
     PlatformNetwork(scope, "network", platform=platform)
     PlatformQueues(scope, "queues", platform=platform)
     PlatformPriorities(scope, "priorities", platform=platform)
-    KueueSettings(scope, "kueue", platform=platform)
     PlatformWorkflows(scope, "workflows", platform=platform)
     PlatformBroker(scope, "broker", platform=platform)
     PlatformDeployments(scope, "deployments", platform=platform)

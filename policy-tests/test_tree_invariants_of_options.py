@@ -1,6 +1,5 @@
 """Invariants over what the sample tree does not hold: schedules, roles of AWS, divided GPUs, other strategies."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -95,14 +94,14 @@ def test_gpus_that_take_turns_are_one_standard_tenants(queues: set[str | None], 
     flavor = made("ResourceFlavor", None, "shared", {"spec": {"nodeLabels": labels}}, tenant=None)
     group = {"spec": {"resourceGroups": [{"flavors": [{"name": "shared"}]}]}}
     users = [made("ClusterQueue" if each else "Cohort", None, f"of-{each}", group, tenant=each) for each in queues]
-    divided = tree.changed(tree.one("ConfigMap", "tenon-system", "gpu-operator-values"), divide)
+    divided = tree.changed(tree.one("Application", "argocd", "addon-gpu-operator"), divide)
     assert gpu_sharing(with_made(divided, flavor, *users)).holds is holds
 
 
 def divide(body: Body) -> None:
     """Nodes labelled `shared` take turns."""
     config = {"default": "whole", "data": {"whole": "{}", "shared": '{"sharing": {}}'}}
-    body["data"] = {"values.json": json.dumps({"devicePlugin": {"config": config}})}
+    body["spec"]["source"]["helm"]["valuesObject"] = {"devicePlugin": {"config": config}}
 
 
 def rollout(replicas: int, strategy: Body) -> Document:

@@ -17,7 +17,6 @@ from generators.foundation.quota import GPU
 from generators.inputs.platform import GpuFlavor, Platform, Sharing
 from generators.manifest import Construct, Place, Wave, manifest
 
-VALUES = "gpu-operator-values"
 PLUGIN_CONFIG = "device-plugin-config"  # ConfigMap that the operator's chart makes
 WHOLE = "whole"  # of nodes whose label names no other division
 NVIDIA_PCI = "10de"
@@ -27,23 +26,14 @@ _LABELS = dict(naming.MANAGED_BY)
 
 
 class PlatformGpus(Construct):
-    """Values of the GPU operator's chart, the rule that taints GPU nodes, and DeviceClasses of our own."""
+    """The rule that taints GPU nodes, and DeviceClasses of our own."""
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
         flavors = "platform.yaml gpuFlavors"
-        place = Place("foundation", naming.SYSTEM_NAMESPACE, flavors, Wave.CONFIG)
-        manifest(self, values_map(platform), at=place)
         manifest(self, taint_rule(), at=Place("foundation", None, flavors, Wave.CONFIG))
         for body in device_classes(platform):
             manifest(self, body, at=Place("foundation", None, flavors, Wave.CONFIG))
-
-
-def values_map(platform: Platform) -> dict[str, Any]:
-    """ConfigMap `gpu-operator-values`, beside Cilium's: the installation reads them from there."""
-    text = json.dumps(operator_values(platform), indent=2, sort_keys=True) + "\n"
-    metadata = {"name": VALUES, "labels": _LABELS}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"values.json": text}}
 
 
 def operator_values(platform: Platform) -> dict[str, Any]:

@@ -10,28 +10,11 @@ from typing import Any
 from generators import naming
 from generators.foundation.quota import GPU
 from generators.inputs.platform import Platform
-from generators.manifest import Construct, Place, Wave, manifest
 
-NAME, KEY = "kueue-configuration", "controller_manager_config.yaml"
 VERSION = "config.kueue.x-k8s.io/v1beta2"
 
 # Our runners, and what a person might put in their place: a plain Job has to wait too.
 FRAMEWORKS = ("batch/job", "jobset.x-k8s.io/jobset", "ray.io/rayjob", "trainer.kubeflow.org/trainjob")
-
-
-class KueueSettings(Construct):
-    """ConfigMap `kueue-configuration`, beside Cilium's values: the installation reads it from there."""
-
-    def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
-        super().__init__(scope, construct_id)
-        text = json.dumps(configuration(platform), indent=2, sort_keys=True) + "\n"
-        body = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": NAME, "labels": dict(naming.MANAGED_BY)},
-            "data": {KEY: text},
-        }
-        manifest(self, body, at=Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml", Wave.CONFIG))
 
 
 def configuration(platform: Platform) -> dict[str, Any]:

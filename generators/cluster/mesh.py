@@ -1,6 +1,5 @@
 """Istio on the platform: the one entrance, the policies of its pods, the values that Istio is installed with."""
 
-import json
 from typing import Any
 
 from app.contract.internal import INGEST_PORT, MODEL_PORT
@@ -14,7 +13,7 @@ from generators.policies import from_entity, pods, resolve, to_pods
 
 
 class PlatformMesh(Construct):
-    """Gateway, its certificate, account and policies, hosts of our own services, Istio's values; only with Istio."""
+    """Gateway, its certificate, account and policies, hosts of our own services; only with Istio."""
 
     def __init__(self, scope: Construct, construct_id: str, *, platform: Platform) -> None:
         super().__init__(scope, construct_id)
@@ -32,8 +31,6 @@ class PlatformMesh(Construct):
         for body in virtual_services(platform):
             at = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml domain", Wave.SERVICE)
             manifest(self, body, at=at)
-        at = Place("foundation", naming.SYSTEM_NAMESPACE, "platform.yaml trafficRouter", Wave.CONFIG)
-        manifest(self, values(platform), at=at)
 
 
 def entrance(platform: Platform) -> dict[str, Any]:
@@ -106,13 +103,6 @@ def gateway_values() -> dict[str, Any]:
         "serviceAccount": {"create": False},
         "securityContext": {"seccompProfile": {"type": "RuntimeDefault"}, "sysctls": [unprivileged]},
     }
-
-
-def values(platform: Platform) -> dict[str, Any]:
-    """ConfigMap `istio-values`: what the rendered objects rely on, for whoever checks the tree."""
-    text = json.dumps({"istiod": istiod_values(platform), "gateway": gateway_values()}, indent=2, sort_keys=True) + "\n"
-    metadata = {"name": "istio-values", "labels": dict(LABELS)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"values.json": text}}
 
 
 def _virtual_service(name: str, rules: list[dict[str, Any]], platform: Platform) -> dict[str, Any]:

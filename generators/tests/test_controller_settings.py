@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 
 from generators import naming
-from generators.cluster.kueue import FRAMEWORKS, KEY, NAME, KueueSettings, configuration
+from generators.cluster.kueue import FRAMEWORKS, chart_values, configuration
 from generators.cluster.workflows import controller_settings, settings
 from generators.foundation.quota import GPU
-from generators.tests.samples import made, platform, sample_platform
+from generators.tests.samples import platform, sample_platform
 
 FLAVOR = {"capacity": 8, "pricePerHour": 1, "memoryGiB": 80, "architecture": "hopper", "deviceClass": "gpu.example"}
 
@@ -76,5 +76,5 @@ def test_without_device_classes_nothing_is_mapped() -> None:
 
 
 def test_kueues_chart_can_take_the_text_as_it_is() -> None:
-    body = made(KueueSettings, platform=platform())[naming.SYSTEM_NAMESPACE, "ConfigMap", NAME]
-    assert yaml.safe_load(body["data"][KEY]) == json.loads(body["data"][KEY]) == configuration(platform())
+    text = chart_values(platform())["managerConfig"]["controllerManagerConfigYaml"]
+    assert yaml.safe_load(text) == json.loads(text) == configuration(platform())

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from generators.cluster.gpu import PlatformGpus, device_classes, operator_values, plugin_config, taint_rule
+from generators.cluster.gpu import device_classes, operator_values, plugin_config, taint_rule
 from generators.cluster.queues import resource_flavor
 from generators.inputs.folder import read_inputs
 from generators.inputs.reading import InputErrors
 from generators.restricted import GPU_TOLERATION
-from generators.tests.samples import made, platform, sample_platform
+from generators.tests.samples import platform, sample_platform
 
 FLAVOR = {"capacity": 8, "pricePerHour": 1, "memoryGiB": 16, "architecture": "turing"}
 PLATFORM, UMBRELLA, HOOLI = "platform.yaml", "tenants/umbrella.yaml", "tenants/hooli.yaml"
@@ -77,12 +77,6 @@ def test_no_class_of_ours_takes_the_resource_name_from_the_drivers_class() -> No
     flavors = {"a": {**FLAVOR, "deviceClass": "gpus.tenon.dev"}}
     (body,) = device_classes(sample_platform(gpuFlavors=flavors))
     assert body["spec"].keys() == {"selectors"}
-
-
-def test_the_values_stand_where_the_installation_finds_them() -> None:
-    objects = made(PlatformGpus, platform=platform())
-    text = objects["tenon-system", "ConfigMap", "gpu-operator-values"]["data"]["values.json"]
-    assert json.loads(text) == operator_values(platform())
 
 
 FAULTS = [

@@ -7,10 +7,10 @@ from typing import Any
 
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.pods import Body, Pod
-from isolation.profile import read_fields
 from isolation.results import CounterExample, Result
 
 GPU = "nvidia.com/gpu"
+GPU_OPERATOR = "addon-gpu-operator"  # the Application whose values decide how GPUs are offered
 _RESOURCES = re.compile(r"nvidia\.com/(gpu|mig-\d+g\.\d+gb)")
 _TAINTS = re.compile(r"nvidia\.com/gpu|tenon\.dev/[a-z0-9-]+")
 _SELECTED = re.compile(r"tenon\.dev/[a-z0-9-]+|nvidia\.com/[A-Za-z0-9.-]+|node\.kubernetes\.io/instance-type")
@@ -32,7 +32,7 @@ def gpu_sharing(inventory: Inventory) -> Result:
         if "nvidia.com/" in name and not _RESOURCES.fullmatch(name)
     ]
     if "" in shared_divisions(inventory):
-        faults.append(CounterExample("gpu-operator-values", "GPUs of every node take turns; the default divides none"))
+        faults.append(CounterExample(GPU_OPERATOR, "GPUs of every node take turns; the default divides none"))
     for name, users in _users_of_shared_flavors(inventory).items():
         if len(users) > 1 or "" in users:
             faults.append(CounterExample(name, f"its GPUs take turns between {', '.join(sorted(users)) or 'all'}"))
@@ -133,9 +133,10 @@ def shared_divisions(inventory: Inventory) -> set[str]:
 
 
 def operator_values(inventory: Inventory) -> dict[str, Any]:
-    """Values of the GPU operator; empty where they are not rendered."""
-    document = inventory.by_key.get(("ConfigMap", "tenon-system", "gpu-operator-values"))
-    return read_fields(document) if document else {}
+    """Values that Argo CD gives the GPU operator's chart; empty where it brings none."""
+    document = inventory.by_key.get(("Application", "argocd", GPU_OPERATOR))
+    values: dict[str, Any] = document.body["spec"]["source"]["helm"]["valuesObject"] if document else {}
+    return values
 
 
 def flavors_of(spec: Body) -> list[dict[str, Any]]:

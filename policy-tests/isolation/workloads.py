@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.inventory import Inventory, tenant_of
-from isolation.placement import operator_values
+from isolation.placement import GPU_OPERATOR, operator_values
 from isolation.pods import PODLESS, Body, Pod
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
@@ -70,9 +70,7 @@ def gpu_environment(inventory: Inventory) -> Result:
     ]
     toolkit = (operator_values(inventory).get("toolkit") or {}).get("env") or ()
     if {"name": _OBEYED, "value": "false"} not in toolkit:
-        faults.append(
-            CounterExample("gpu-operator-values", f"{_OBEYED} is not false; an image may set the variable too")
-        )
+        faults.append(CounterExample(GPU_OPERATOR, f"{_OBEYED} is not false; an image may set the variable too"))
     claim = "no pod chooses its GPUs by environment"
     return Result("gpu-environment", claim, len(inventory.containers), tuple(faults), row="H22")
 

@@ -14,6 +14,7 @@ ROUTE = ("HTTPRoute", SERVE, "replies")
 ANALYSIS = ("AnalysisTemplate", SERVE, "replies")
 PROMETHEUS = "spec/metrics/0/provider/prometheus"
 CANARY = "spec/strategy/canary"
+OPERATOR, VALUES = ("Application", "argocd", "addon-gpu-operator"), "spec/source/helm/valuesObject"
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists"}
 UNNAMED = {"name": "X", "value": "{{inputs.parameters.x}}"}
 ANYWHERE = {"type": "ExternalName", "externalName": "x.example"}
@@ -43,8 +44,10 @@ PODS = [
     Mutant("H17", "images", *WORKFLOWS, in_manifest("registry.tenon.example/", "elsewhere.example/")),
     Mutant("H22", "gpu-environment", *ROLLOUT, append(f"{CONTAINER}/env", {"name": "NVIDIA_VISIBLE_DEVICES"})),
     Mutant("H22", "gpu-environment", *WORKFLOWS, in_manifest("name: TENON_JOB", "name: NVIDIA_DRIVER_CAPABILITIES")),
+    Mutant("H22", "gpu-environment", *OPERATOR, at(f"{VALUES}/toolkit/env/0/value", "true")),
 ]
 PLACEMENT = [
+    Mutant("H23", "gpu-sharing", *OPERATOR, at(f"{VALUES}/devicePlugin/config/data/whole", '{"sharing": {}}')),
     Mutant(
         "H23",
         "gpu-sharing",
