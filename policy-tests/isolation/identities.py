@@ -1,22 +1,27 @@
 """Who takes part in a flow: a pod, an entity, or an address outside with the names that were learned for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from isolation.labels import Label, Labels, reserved
+from isolation.ports import NONE_NAMED, NamedPorts
 
 Address = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced."""
+    """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced.
+
+    names: learned for the address; named_ports: of the pod's containers.
+    """
 
     name: str
     labels: Labels
     is_endpoint: bool = False
     address: Address | None = None
     names: frozenset[str] = frozenset()
+    named_ports: NamedPorts = field(default_factory=lambda: NONE_NAMED)
 
     @property
     def is_node(self) -> bool:

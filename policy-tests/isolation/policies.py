@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from isolation.acceptance import rejections
 from isolation.entities import Endpoints, Fqdn, Peer, cidr_peer, cidr_set_peer, entity_peer
+from isolation.http import HttpRule, http_rule
 from isolation.names import NamePattern, name_patterns, server_names
 from isolation.node import Node, dotted
 from isolation.ports import Port, PortRange, icmp_range, port_range
@@ -41,7 +42,9 @@ class Rule:
     """One entry of one policy for one direction.
 
     peers: None is everyone, an empty tuple no one. ports: None is every port of every protocol, ICMP included.
-    dns, server_names: None is no filter. default_deny: whether the policy asks for it in this direction.
+    dns, server_names, http: None is no filter. default_deny: whether the policy asks for it in this direction.
+    on_nodes: the subject is a node (nodeSelector), not a pod. terminates_tls: the proxy sees inside TLS, so that
+    server names and HTTP rules may stand together.
     """
 
     subject: LabelSelector
@@ -53,12 +56,14 @@ class Rule:
     default_deny: bool = True
     dns: tuple[NamePattern, ...] | None = None
     server_names: tuple[NamePattern, ...] | None = None
-    is_http: bool = False
+    http: tuple[HttpRule, ...] | None = None
+    on_nodes: bool = False
+    terminates_tls: bool = False
 
     @property
     def redirects(self) -> tuple[str, ...]:
         """Names of the proxy parsers that the rule sends its traffic to."""
-        kinds = (("dns", self.dns is not None), ("http", self.is_http), ("tls", self.server_names is not None))
+        kinds = (("dns", self.dns is not None), ("http", self.http is not None), ("tls", self.server_names is not None))
         return tuple(kind for kind, used in kinds if used)
 
     def covers(self, port: Port) -> bool:
@@ -204,8 +209,8 @@ class _Frame:
         dns = name_patterns(kinds["dns"]) if "dns" in kinds and not kinds["dns"].is_empty else None
         if dns is not None and not self.default_deny:
             dns = (*dns, NamePattern("*", is_pattern=True))  # the engine appends it (pkg/policy/l4.go)
-        is_http = "http" in kinds and not kinds["http"].is_empty
-        return self._rule(item, peers, ports, dns=dns, server_names=names or None, is_http=is_http)
+        http = tuple(map(http_rule, kinds["http"].items())) if "http" in kinds and not kinds["http"].is_empty else None
+        return self._rule(item, peers, ports, dns=dns, server_names=names or None, http=http)
 
     def _rule(
         self,
@@ -215,7 +220,7 @@ class _Frame:
         *,
         dns: tuple[NamePattern, ...] | None = None,
         server_names: tuple[NamePattern, ...] | None = None,
-        is_http: bool = False,
+        http: tuple[HttpRule, ...] | None = None,
     ) -> Rule:
         return Rule(
             self.subject,
@@ -227,7 +232,7 @@ class _Frame:
             default_deny=self.default_deny,
             dns=dns,
             server_names=server_names,
-            is_http=is_http,
+            http=http,
         )
 
 

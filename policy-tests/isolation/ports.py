@@ -1,8 +1,13 @@
 """Ports and protocols of rules and flows. For ICMP the number is the type."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from isolation.node import Node
+
+NamedPorts = Mapping[tuple[str, str], int]  # (name, protocol) -> number
+NONE_NAMED: NamedPorts = MappingProxyType({})
 
 LAST_PORT = 65535
 PROTOCOLS = ("TCP", "UDP", "SCTP")  # what `ANY` stands for; never ICMP
@@ -27,22 +32,31 @@ class Port:
 
 @dataclass(frozen=True)
 class PortRange:
-    """What a rule covers, both ends included."""
+    """What a rule covers, both ends included. name: a named port, whose number the endpoint at the end of the flow
+    gives (`named`: name and protocol -> number); first and last are 0 then."""
 
     first: int
     last: int
     protocol: str
+    name: str = ""
 
-    def covers(self, port: Port) -> bool:
+    def covers(self, port: Port, named: NamedPorts = NONE_NAMED) -> bool:
+        if self.name:
+            return named.get((self.name, port.protocol)) == port.number and self._is_of(port.protocol)
         if not self.first <= port.number <= self.last:
             return False
-        return port.protocol == self.protocol or (self.protocol == "ANY" and port.protocol in PROTOCOLS)
+        return self._is_of(port.protocol)
+
+    def _is_of(self, protocol: str) -> bool:
+        return protocol == self.protocol or (self.protocol == "ANY" and protocol in PROTOCOLS)
 
     def is_exactly(self, port: Port) -> bool:
         """One port and no more: only such rules share a DNS filter."""
         return self.first == self.last and self.covers(port)
 
     def __str__(self) -> str:
+        if self.name:
+            return f"{self.name}/{self.protocol}"
         span = "*" if (self.first, self.last) == (0, LAST_PORT) else str(self.first)
         return f"{span if self.first == self.last or span == '*' else f'{self.first}-{self.last}'}/{self.protocol}"
 

@@ -1,19 +1,26 @@
 """What an invariant answers: held, or counter-examples with the rules behind them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from isolation.policies import Rule
 
 
 @dataclass(frozen=True)
 class CounterExample:
-    """One thing that must not be. who: pod, flow or object; what: the flow or the fault; by: rules with file and line;
-    none where default deny, or no rule at all, decided."""
+    """One thing that must not be. who: pod, flow or object; what: the flow or the fault; by: rules, each as
+    `file:line path`; none where default deny, or no rule at all, decided.
+
+    probe: a concrete flow of concrete peers, as a flow line of policy-tests/cases, that any engine can be asked;
+    answer: what it shows there (`allow`, or `answered` for a name).
+    """
 
     who: str
     what: str
     by: tuple[str, ...] = ()
+    probe: Mapping[str, Any] | None = None
+    answer: str = ""
 
     def __str__(self) -> str:
         return f"{self.who}: {self.what}" + "".join(f"\n    {origin}" for origin in self.by)
@@ -23,7 +30,8 @@ class CounterExample:
 class Result:
     """One invariant over the whole tree.
 
-    asked: questions answered; row: of docs/requirements.md, if any; vacuous: why there is rightly nothing to ask.
+    asked: questions answered; row: of docs/requirements.md, if any; vacuous: why there is rightly nothing to ask;
+    evidence: the certificate, what makes it hold, in lines that name pods, rules, files and lines.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Result:
     broken: tuple[CounterExample, ...]
     row: str = ""
     vacuous: str = ""
+    evidence: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

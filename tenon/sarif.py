@@ -1,0 +1,53 @@
+"""Findings as SARIF 2.1.0, the form that code scanning reads (OASIS standard, sections 3.13 - 3.28)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+LEVELS = ("error", "warning", "note")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a finding is an instance of. fix: the remedy, in one sentence."""
+
+    id: str
+    name: str
+    explanation: str
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where a rule does not hold. level: of LEVELS; file: as the user named it; line: from 1."""
+
+    rule: str
+    level: str
+    message: str
+    file: str
+    line: int = 1
+
+
+def sarif(rules: Sequence[Rule], findings: Iterable[Finding]) -> dict[str, Any]:
+    """One SARIF log of one run. KeyError for a finding of an unknown rule."""
+    index = {rule.id: number for number, rule in enumerate(rules)}
+    driver = {"name": "tenon", "rules": [_rule(rule) for rule in rules]}
+    results = [_result(finding, index[finding.rule]) for finding in findings]
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    made: dict[str, Any] = {"id": rule.id, "name": rule.name, "shortDescription": {"text": rule.explanation}}
+    return made | ({"help": {"text": rule.fix}} if rule.fix else {})
+
+
+def _result(finding: Finding, index: int) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": finding.file}, "region": {"startLine": finding.line}}
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": finding.level,
+        "message": {"text": finding.message},
+        "locations": [{"physicalLocation": place}],
+    }
