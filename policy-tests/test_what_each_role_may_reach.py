@@ -13,7 +13,7 @@ LIST = Path(__file__).parent / "vectors" / "acme-may.txt"
 
 @pytest.fixture(scope="module")
 def allowed(cluster: Cluster) -> tuple[str, ...]:
-    return tuple(line for line in open_flows(cluster) if "acme" in line)
+    return tuple(line for line in map(str, open_flows(cluster)) if "acme" in line)
 
 
 @pytest.mark.requirement("A21")

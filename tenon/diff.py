@@ -1,7 +1,6 @@
 """`tenon diff BASE HEAD`: what a change does to the cluster; each part of the project exports its section."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ from tenon.revisions import files_of, rendered_at
 
 if TYPE_CHECKING:
     from generators.changes.objects import Section
+    from tenon.flow_changes import FlowSections
 
-_NAMESPACE = re.compile(r"(\S+)-(?:train|serve)/")
 _SHOWN = 20  # rows of each table on a terminal
 _ALLOWED = 1  # removed tenants and namespaces that need no flag
 
@@ -34,16 +33,37 @@ def run(options: argparse.Namespace) -> int:
     head = str(options.root) if options.head is None else options.head
     with rendered_at(options.root, options.base) as old, rendered_at(options.root, head) as new:
         sections, gone = _sections(old, new)
-        if not options.without_flows:
-            sections.insert(1, _flows(old, new))
-    _answer(options, sections, gone)
+        flows = None if options.without_flows else _flows(old, new)
+    _answer(options, _with_flows(sections, flows, is_for_people=not options.json), gone)
+    return int(ExitCode.CHECK_FAILED if _is_failure(options, gone, flows) else ExitCode.OK)
+
+
+def _is_failure(options: argparse.Namespace, gone: Sequence[str], flows: "FlowSections | None") -> bool:
+    """Says why on stderr."""
+    if flows is not None and flows.is_failure:
+        say(f"{flows.breaks.title}; the first rows say what")
     if len(gone) > options.allow_removals:
         say(
             f"{len(gone)} tenants or namespaces would go and {options.allow_removals} may: {', '.join(gone)};"
             f" if that is meant, --allow-removals {len(gone)}"
         )
-        return int(ExitCode.CHECK_FAILED)
-    return int(ExitCode.OK)
+    return len(gone) > options.allow_removals or (flows is not None and flows.is_failure)
+
+
+def _flows(old: Path, new: Path) -> "FlowSections":
+    from tenon.flow_changes import flow_sections
+
+    return flow_sections(old, new)
+
+
+def _with_flows(sections: "Sequence[Section]", flows: "FlowSections | None", *, is_for_people: bool) -> "list[Section]":
+    """What is broken stands first; a section of it that is empty is for machines alone."""
+    if flows is None:
+        return list(sections)
+    if not is_for_people:
+        return [flows.breaks, sections[0], flows.every, *sections[1:]]
+    first = [flows.breaks] if flows.breaks.rows else []
+    return [*first, sections[0], flows.grouped, *sections[1:]]
 
 
 def _sections(old: Path, new: Path) -> "tuple[list[Section], tuple[str, ...]]":
@@ -65,41 +85,6 @@ def _sections(old: Path, new: Path) -> "tuple[list[Section], tuple[str, ...]]":
     except NoObjectError as error:
         raise CommandError(str(error)) from None
     return sections, removed_places(changes, base, head)
-
-
-def _flows(old: Path, new: Path) -> "Section":
-    """Flows and names that are open for tenants' pods in one tree alone, by the judge's own answer."""
-    from generators.changes.objects import Section
-
-    (before, _), (after, proved) = _allowed(old), _allowed(new)
-    opened, closed = after - before, before - after
-    rows = sorted([(*flow, "opened") for flow in opened] + [(*flow, "closed") for flow in closed])
-    title = f"Flows: {len(opened)} opened, {len(closed)} closed; isolation {proved}"
-    ordered = tuple((owner, change, flow) for owner, flow, change in rows)
-    return Section("flows", title, ("tenant", "change", "flow"), ordered)
-
-
-def _allowed(folder: Path) -> tuple[set[tuple[str, str]], str]:
-    """What is open, by owner, and whether isolation is proved."""
-    from isolation.proof import prove
-    from isolation.refusals import Refused
-
-    found: set[tuple[str, str]] = set()
-    broken: list[str] = []
-    for cluster in sorted(path for path in folder.iterdir() if path.is_dir()):
-        try:
-            proof = prove(cluster)
-        except Refused as refused:
-            return found, f"NOT proved ({cluster.name}: {str(refused).splitlines()[0]})"
-        found |= {(f"{cluster.name}/{_tenant(flow)}", flow) for flow in proof.allowed}
-        broken += [f"{cluster.name} {result.name}" for result in proof.broken]
-    return found, f"NOT proved ({', '.join(broken)})" if broken else "proved"
-
-
-def _tenant(flow: str) -> str:
-    """Whose pods a flow is about: the first namespace in it that is a tenant's."""
-    found = _NAMESPACE.search(flow)
-    return found[1] if found else "platform"
 
 
 def _answer(options: argparse.Namespace, sections: "Sequence[Section]", gone: Sequence[str]) -> None:

@@ -1,12 +1,11 @@
 """`tenon prove`: that no tenant can reach another, from rendered/ alone; exit 1 with a counter-example."""
 
 import argparse
-import gc
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tenon.garbage import no_garbage
 from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     proofs: dict[Path, Proof] = {}
     for folder in _folders(options.root, options.tree):
         try:
-            with _no_garbage():
+            with no_garbage():
                 proofs[folder] = prove(folder)
         except Refused as refused:
             raise CommandError(f"{folder}: not provable:\n{refused}") from None
@@ -37,18 +36,6 @@ def run(options: argparse.Namespace) -> int:
         for folder, proof in proofs.items():
             _tell(folder, proof)
     return int(ExitCode.OK if all(proof.holds for proof in proofs.values()) else ExitCode.CHECK_FAILED)
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """Without looking for cycles, which a tree has none of: over many objects it takes as long as reading them."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _folders(root: Path, tree: Path | None) -> list[Path]:
@@ -105,7 +92,7 @@ def _document(proofs: dict[Path, "Proof"]) -> dict[str, Any]:
         "tenants": sum(len(proof.tenants) for proof in proofs.values()),
         "pairs": sum(proof.pairs for proof in proofs.values()),
         "flows": sum(proof.flows for proof in proofs.values()),
-        "allowed": sorted(flow for proof in proofs.values() for flow in proof.allowed),
+        "allowed": sorted(str(flow) for proof in proofs.values() for flow in proof.allowed),
         "clusters": {str(folder): _cluster(proof) for folder, proof in proofs.items()},
     }
 

@@ -10,7 +10,7 @@ from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
 from isolation.inventory import Inventory
 from isolation.liveness import alive
-from isolation.open_flows import open_flows
+from isolation.open_flows import OpenFlow, open_flows
 from isolation.refusals import Refused
 from isolation.results import Result
 from isolation.settings import settings
@@ -49,7 +49,7 @@ class Proof:
     classes: int
     pairs: int
     flows: int
-    allowed: tuple[str, ...]
+    allowed: tuple[OpenFlow, ...]
     groups: Mapping[str, tuple[Result, ...]]
 
     @property
