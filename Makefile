@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model test-apiserver test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo test test-model test-apiserver test-oracle test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -24,7 +24,7 @@ demo: install ## one tenant file -> proof -> real fine-tuning job -> promotion c
 	$(BIN)/tenon demo
 
 test: install ## every test that needs Python alone: unit, property, golden, policy, embedded services
-	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model and not apiserver and not controllers"
+	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model and not apiserver and not controllers and not oracle"
 
 test-model: install ## the trainer on SmolLM2-135M, end to end
 	$(BIN)/pytest -m model -q
@@ -32,13 +32,16 @@ test-model: install ## the trainer on SmolLM2-135M, end to end
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
 	$(BIN)/pytest -m apiserver -q -s policy-tests generators
 
+test-oracle: get-oracle ## the evaluator against Cilium's own policy engine (needs Go)
+	$(BIN)/pytest -m oracle -q -s policy-tests
+
 test-controllers: get-argocd get-etcd get-kube-apiserver get-kube-controller-manager get-redis ## Argo CD for real, in a private network (needs Go, Debian's redis)
 	$(BIN)/python -m controlplane.private_network $(BIN)/pytest -m controllers -q policy-tests
 
 get-redis: install ## redis-server: the installed one, or Debian's packages unpacked in the user's cache
 	$(BIN)/python -m controlplane.redis
 
-TOOLS := actionlint etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset
+TOOLS := actionlint etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset oracle
 
 get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (needs Go)
 

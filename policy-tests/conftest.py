@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from controlplane.api import Api
 from controlplane.binaries import MissingToolError
+from controlplane.oracle import Oracle
 from controlplane.server import ControlPlane, control_plane
 from controlplane.trees import INPUTS, RenderedTree, bootstrapped, render_tree
 from isolation.cluster import Cluster, cluster_of
@@ -61,6 +62,16 @@ def plane(absent: Callable[[str], None]) -> Iterator[ControlPlane]:
     """One kube-apiserver per session: the first request of a kind makes it build that kind's schema."""
     try:
         with control_plane() as started:
+            yield started
+    except MissingToolError as error:
+        absent(str(error))
+
+
+@pytest.fixture(scope="session")
+def oracle(absent: Callable[[str], None]) -> Iterator[Oracle]:
+    """Cilium's own engine; each question that depends on a world begins with its world's line."""
+    try:
+        with Oracle() as started:
             yield started
     except MissingToolError as error:
         absent(str(error))

@@ -1,8 +1,8 @@
 """The programs that the real tiers run, built from pinned Go modules, each once per machine.
 
 `python -m controlplane.binaries etcd kube-apiserver` builds what is missing; `built("etcd")` does so for one and
-returns its file. A binary is named by a hash of its module's go.mod and go.sum and of its flags and stands in the
-user's cache, which outlives a clone: two CI runs on one machine build once.
+returns its file. A binary is named by a hash of its module's go.mod and go.sum, of our own sources where it has some,
+and of its flags, and stands in the user's cache, which outlives a clone: two CI runs on one machine build once.
 """
 
 import fcntl
@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-TOOLS_FOLDER = Path(__file__).parents[1] / "tools"
+OWN_FOLDER = Path(__file__).parents[1]
+TOOLS_FOLDER = OWN_FOLDER / "tools"
 BUILD_SECONDS = 3600  # kube-apiserver takes 10 minutes on 2 busy cores
 
 
@@ -27,16 +28,22 @@ class MissingToolError(Exception):
 
 @dataclass(frozen=True)
 class Tool:
-    """One program: the folder below tools/ with its go.mod, the package to build, how its version is stamped."""
+    """One program: the folder with its go.mod, the package to build, how its version is stamped."""
 
     module: str
     package: str
     stamp: str = ""  # `-X` flags; {version}, {major}, {minor} are those of `release`
     release: str = ""  # the module whose version is stamped
+    below: Path = TOOLS_FOLDER
 
     @property
     def folder(self) -> Path:
-        return TOOLS_FOLDER / self.module
+        return self.below / self.module
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """What a build depends on; beside the pins, the Go files of a program of our own."""
+        return (self.folder / "go.mod", self.folder / "go.sum", *sorted(self.folder.glob("*.go")))
 
     @property
     def link_flags(self) -> str:
@@ -67,14 +74,15 @@ TOOLS = {
     "actionlint": Tool("actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
     "kueue": Tool("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
     "jobset": Tool("jobset", "sigs.k8s.io/jobset"),
+    "oracle": Tool("oracle", ".", below=OWN_FOLDER),
 }
 
 
-def required_version(module: str, path: str) -> str:
-    """The version at which tools/<module>/go.mod requires `path`. Raises KeyError when it does not."""
-    text = (TOOLS_FOLDER / module / "go.mod").read_text(encoding="utf-8")
+def required_version(module: str, path: str, *, below: Path = TOOLS_FOLDER) -> str:
+    """The version at which the module's go.mod requires `path`. Raises KeyError when it does not."""
+    text = (below / module / "go.mod").read_text(encoding="utf-8")
     if (found := re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", text, re.MULTILINE)) is None:
-        raise KeyError(f"tools/{module}/go.mod requires no {path}")
+        raise KeyError(f"{below.name}/{module}/go.mod requires no {path}")
     return found[1]
 
 
@@ -82,8 +90,8 @@ def cached(name: str) -> Path:
     """Where the program stands, or would stand, in the user's cache."""
     tool = TOOLS[name]
     digest = hashlib.sha256()
-    for part in ((tool.folder / "go.mod").read_bytes(), (tool.folder / "go.sum").read_bytes()):
-        digest.update(part)
+    for source in tool.sources:
+        digest.update(source.read_bytes())
     digest.update(f"{tool.package} {tool.link_flags}".encode())
     return cache_folder("bin") / f"{name}-{digest.hexdigest()[:16]}"
 
@@ -140,7 +148,7 @@ def _build(tool: Tool, go: str, file: Path) -> None:
         partial.replace(file)
     except subprocess.CalledProcessError as error:
         reason = error.stderr.decode(errors="replace").strip()
-        raise MissingToolError(f"{tool.package}: go build failed in tools/{tool.module}: {reason}") from error
+        raise MissingToolError(f"{tool.package}: go build failed in {tool.folder}: {reason}") from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -1,0 +1,77 @@
+"""Cilium's own policy engine as a process that answers policy worlds and flows (policy-tests/oracle).
+
+Lines and answers are those of policy-tests/cases/README.md; the process keeps the last world between questions.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import IO, Any, Self
+
+from controlplane.binaries import built
+
+Line = Mapping[str, Any]
+STOP_SECONDS = 10
+
+
+class OracleError(Exception):
+    """The process ended before it had answered; the text is what it said last."""
+
+
+class Oracle:
+    """One process, alive within the `with` block. Raises MissingToolError where it cannot be built."""
+
+    def __init__(self, program: Path | None = None) -> None:
+        self._program = program or built("oracle")
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """The process ends with its input; one that does not is killed."""
+        with suppress(BrokenPipeError):
+            _pipe(self._process.stdin).close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        _pipe(self._process.stdout).close()
+        _pipe(self._process.stderr).close()
+
+    def ask(self, lines: Iterable[Line]) -> list[dict[str, Any]]:
+        """One answer per line, in order. Raises OracleError."""
+        return [json.loads(answer) for answer in self.ask_text([json.dumps(line) for line in lines])]
+
+    def ask_text(self, lines: list[str]) -> list[str]:
+        """The same for lines that are written already. A thread writes: both pipes may fill. Raises OracleError."""
+        writer = Thread(target=self._write, args=(lines,))
+        writer.start()
+        output = _pipe(self._process.stdout)
+        answers = [answer.decode() for _, answer in zip(lines, output, strict=False)]
+        writer.join()
+        if len(answers) < len(lines):
+            said = _pipe(self._process.stderr).read().decode(errors="replace").strip()
+            raise OracleError(f"answered {len(answers)} of {len(lines)} lines and ended: {said or 'without a word'}")
+        return answers
+
+    def _write(self, lines: list[str]) -> None:
+        with suppress(BrokenPipeError):  # the reader tells of the missing answers
+            pipe = _pipe(self._process.stdin)
+            pipe.writelines(line.encode() + b"\n" for line in lines)
+            pipe.flush()
+
+
+def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+    if pipe is None:
+        raise ValueError("the process was started without this pipe")
+    return pipe
