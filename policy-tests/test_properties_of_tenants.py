@@ -1,0 +1,65 @@
+"""What holds of every tenant, however it is called: another one changes nothing for the others; names mean nothing."""
+
+from random import Random
+
+import pytest
+from differential.renaming import renamed, spelling, with_twin
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from isolation.cluster import Cluster, cluster_of
+from isolation.proof import Proof, prove_tree
+from isolation.tree import Tree
+from isolation.verdicts import FlowVerdict
+
+IDS = st.from_regex(r"[a-z][a-z0-9]{1,10}(-[a-z0-9]{1,8})?z[0-9]", fullmatch=True)
+TENANTS = st.sampled_from(["acme", "globex"])
+
+
+def certificate(proof: Proof, old: str, new: str) -> object:
+    """Everything that the proof says, with one tenant called by another name; order does not count."""
+    say = spelling(old, new)
+    return {
+        "tenants": {say(name) for name in proof.tenants},
+        "figures": (proof.classes, proof.pairs, proof.flows),
+        "allowed": {say(str(flow)) for flow in proof.allowed},
+        "results": {r.name: (r.asked, {say(str(fault)) for fault in r.broken}) for r in proof.results},
+        "evidence": {r.name: {say(line) for line in r.evidence} for r in proof.results},
+    }
+
+
+def verdicts(cluster: Cluster, asked: Cluster, *, seed: int) -> dict[str, FlowVerdict]:
+    """200 flows between parties of `asked`, put to `cluster`, which knows parties of the same names."""
+    draw = Random(seed)  # noqa: S311 - repeatable choices, no secret
+    known = {str(party): party.identity for party in cluster.parties}
+    names = sorted(str(party) for party in asked.parties)
+    flows = [(draw.choice(names), draw.choice(names), draw.choice(asked.ports)) for _ in range(200)]
+    return {f"{a} -> {b} {port}": cluster.world.flow(known[a], known[b], port) for a, b, port in flows}
+
+
+@settings(max_examples=3, deadline=None)
+@given(new=IDS, like=TENANTS, seed=st.integers(0, 1 << 20))
+def test_adding_a_tenant_changes_no_verdict_among_the_others(new: str, like: str, seed: int, pair: Tree) -> None:
+    before, after = cluster_of(pair), cluster_of(with_twin(pair, like, new))
+    assert new in after.classes.tenants
+    ours, theirs = verdicts(before, before, seed=seed), verdicts(after, before, seed=seed)
+    assert {name: flow.is_allowed for name, flow in ours.items()} == {name: f.is_allowed for name, f in theirs.items()}
+
+
+@settings(max_examples=2, deadline=None)
+@given(new=IDS, like=TENANTS)
+def test_adding_a_tenant_opens_and_closes_nothing_that_does_not_name_it(new: str, like: str, pair: Tree) -> None:
+    before, after = (prove_tree(tree) for tree in (pair, with_twin(pair, like, new)))
+    assert {str(flow) for flow in after.allowed if new not in str(flow)} == {str(flow) for flow in before.allowed}
+
+
+@pytest.mark.parametrize("entry", [None, {"toEntities": ["cluster"]}], ids=["proved", "broken"])
+@settings(max_examples=2, deadline=None)
+@given(new=IDS, old=TENANTS)
+def test_renaming_a_tenant_renames_the_certificate_and_nothing_else(
+    entry: dict[str, list[str]] | None, new: str, old: str, pair: Tree
+) -> None:
+    egress = pair.one("CiliumNetworkPolicy", "acme-train", "egress")
+    tree = pair.changed(egress, lambda body: body["spec"]["egress"].append(entry)) if entry else pair
+    before, after = prove_tree(tree), prove_tree(renamed(tree, old, new))
+    assert before.holds == (entry is None)
+    assert certificate(after, new, new) == certificate(before, old, new)
