@@ -14,6 +14,7 @@ Body = dict[str, Any]
 NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"
 GLOBEX = {"matchLabels": {NAMESPACE: "globex-train"}}
 HTTPS = {"ports": [{"port": "443", "protocol": "TCP"}]}
+DNS_OVER_TLS = {"ports": [{"port": "853", "protocol": "TCP"}]}
 DNS = [{"ports": [{"port": "53", "protocol": "UDP"}]}]
 
 # A dropped object leaves a hole (default-deny) or cuts off what a job or a model needs.
@@ -39,6 +40,13 @@ DROPPED = {
     "tenon-system/watcher": "alive",
     "/gateway": "closed",
     "/imds": "metadata",
+    # among the platform's own
+    "kafka/default-deny": "closed",
+    "storage/default-deny": "closed",
+    "kafka/brokers": "alive",
+    "monitoring/grafana": "alive",
+    "postgres/database": "alive",
+    "tenon-system/store": "alive",
 }
 
 
@@ -118,6 +126,24 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("storage/s3-acme", lambda spec: ingress(spec).pop("toPorts"), "closed"),
     ("tenon-system/watcher", lambda spec: spec.update(ingress=[]), "accepted"),
     ("/imds", lambda spec: spec["egressDeny"][0]["toCIDR"].remove("168.63.129.16/32"), "metadata"),
+    ("acme-train/egress", lambda spec: egress(spec)["toFQDNs"].append({"matchPattern": "mirror.init*.example"}), "addresses"),
+    ("acme-train/apiserver", lambda spec: egress(spec).pop("toPorts"), "nodes"),
+    ("acme-train/status", lambda spec: spec["egress"].append({"toEntities": ["remote-node"]}), "nodes"),
+    (
+        "acme-train/status",
+        lambda spec: spec["egress"].append({"toCIDR": ["1.0.0.0/8"], "toPorts": [DNS_OVER_TLS]}),
+        "resolvers",
+    ),
+    ("acme-train/dns", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "resolvers"),
+    # among the platform's own
+    ("kafka/brokers", lambda spec: ingress(spec)["fromEndpoints"].append({}), "closed"),
+    ("kafka/brokers", lambda spec: peer_labels(spec["ingress"][1]).update({NAMESPACE: "monitoring"}), "alive"),
+    ("postgres/database", lambda spec: spec["ingress"][1].pop("toPorts"), "closed"),
+    ("monitoring/prometheus", lambda spec: spec["egress"].append({"toEntities": ["cluster"]}), "closed"),
+    ("tenon-system/watcher", lambda spec: spec["ingress"].append({"fromEntities": ["world"]}), "closed"),
+    ("tenon-system/git", lambda spec: egress(spec)["toPorts"][0].update(serverNames=["*.example"]), "closed"),
+    ("tenon-system/dns-portal", lambda spec: names(spec).append({"matchPattern": "*"}), "names"),
+    ("tenon-system/dns-router", lambda spec: names(spec).append({"matchPattern": "*.*.svc.cluster.local"}), "names"),
 ]
 
 

@@ -7,13 +7,13 @@ renderer's (DESIGN section 3, allowed duplicates).
 import re
 from collections.abc import Iterator
 
-from isolation.classes import STORAGE, Role
 from isolation.edges import DATA_ROLES
 from isolation.names import NamePattern, normal
+from isolation.platform_names import ASKS_OUTSIDE, CLUSTER_SUFFIX, may_platform_list, mesh_control_names
 from isolation.profile import Profile
+from isolation.roles import STORAGE, Role
 from isolation.tree import Tree
 
-CLUSTER_SUFFIX = "svc.cluster.local"
 _AWS_STORAGE = re.compile(r"(.*[.-])?s3([.-].*)?\.amazonaws\.com\.", re.DOTALL)
 _INSIDE = (".cluster.local.", ".internal.", ".local.", ".svc.")
 _REGION = "eu-central-1"  # asked besides the platform's own, since a bucket answers under its region's names only
@@ -87,8 +87,7 @@ def needed_names(profile: Profile, role: Role) -> tuple[str, ...]:
     if profile.storage_mode == "s3":
         names.append(f"sts.{profile.region}.amazonaws.com")
     if role.name == "model" and profile.mesh:
-        namespace, account = profile.mesh.control
-        names += [f"{account}.{namespace}.svc", f"{account}.{namespace}.{CLUSTER_SUFFIX}"]
+        names += mesh_control_names(profile)
     if role.name != "model":
         names.append(f"watcher.tenon-system.{CLUSTER_SUFFIX}")
     return tuple(names)
@@ -96,7 +95,12 @@ def needed_names(profile: Profile, role: Role) -> tuple[str, ...]:
 
 def may_list(profile: Profile, role: Role, entry: NamePattern) -> bool:
     """Whether a DNS rule of this role may hold the entry: a needed name, hosts of its own training namespace (ranks
-    find each other by them), heads of Ray clusters in its own serving namespace, or an exact outside host."""
+    find each other by them), heads of Ray clusters in its own serving namespace, or an exact outside host; for a
+    role of the platform, what platform_names.py says."""
+    if role.tenant is None:
+        return may_platform_list(profile, role.name, entry) or (
+            role.name in ASKS_OUTSIDE and not entry.is_pattern and is_outside_host(entry.text)
+        )
     if entry.is_pattern:  # a `*` crosses no dot, so the pattern cannot leave the namespace that it ends with
         if role.name == "model":
             return entry.text.endswith(f"-head-svc.{role.tenant}-serve.{CLUSTER_SUFFIX}")

@@ -1,21 +1,25 @@
-"""The quantifier: every pod that may exist, as a finite list of classes (namespace, account).
+"""The quantifier: every pod that may exist, as a finite list of classes (namespace, account, chosen labels).
 
-Complete because selectors may use trusted keys only (policy_shapes.py checks it): two pods of one namespace and one
-account are then the same to every policy, whatever labels their author forges. An account that no selector names in a
-namespace cannot be told from any other such account there; `UNKNOWN` stands for all of them. The stranger namespace
-stands for every namespace that the tree does not know.
+Complete because a policy sees of a pod nothing but which selectors match it. Namespace, account and the namespace's
+labels are the cluster's; of everything else the author of the pod decides, and assignments.py lists each vector of
+answers that he can reach. An account that no selector names in a namespace cannot be told from any other such account
+there; `UNKNOWN` stands for all of them, those of other namespaces included. The stranger namespace stands for every
+namespace that the tree does not know. The labels are taken as Cilium keeps them by default: the platform's allow-list
+of labels leaves fewer classes, so that isolation does not rest on its being rolled out.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from isolation.assignments import assignments, is_chosen
 from isolation.entities import Endpoints
 from isolation.identities import Identity, pod
 from isolation.labels import ACCOUNT, PodLabels
 from isolation.policies import Rule
 from isolation.profile import Profile
+from isolation.roles import Role, Roles
 from isolation.selectors import LabelSelector
 from isolation.tree import Tree
 
@@ -24,36 +28,29 @@ UNKNOWN = "unknown-account"
 STRANGER = "stranger-namespace"
 TENANT_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 
-SYSTEM, STORAGE = "tenon-system", "storage"
-_SYSTEM_ROLES = frozenset({"dispatcher", "ingest", "portal", "promoter", "router", "watcher", "webhooks"})
-
-_ELSEWHERE = {("monitoring", "prometheus"): "prometheus", ("kuberay-system", "kuberay-operator"): "ray-operator"}
-
-
-@dataclass(frozen=True)
-class Role:
-    """Who a pod is by the judge's own statement, never by a label. tenant: whose it is; None for the platform's.
-
-    slot: tells the training accounts of a tenant with hard isolation apart.
-    """
-
-    name: str
-    tenant: str | None = None
-    slot: str = ""
-
 
 @dataclass(frozen=True, eq=False)
 class PodClass:
-    """All pods of one namespace and account. exists: the account is rendered, so that such pods can start."""
+    """All pods of one namespace and account whose chosen labels policies cannot tell apart.
+
+    exists: the account is rendered, so that such pods can start. chosen: labels that stand for the class; none where
+    no selector asks for a label that a pod's author chooses.
+    """
 
     namespace: str
     account: str
     role: Role
     identity: Identity
     exists: bool
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_rendered(self) -> bool:
+        """Pods as the tree makes them; under the platform's allow-list of labels no chosen label is left of them."""
+        return self.exists and not self.chosen
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.account}"
+        return self.identity.name
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,24 +79,29 @@ class Classes:
 
 
 def classes_of(tree: Tree, rules: Iterable[Rule], profile: Profile) -> Classes:
-    """The classes of a tree under the rules that its policies make."""
+    """The classes of a tree under the rules that its policies make. Raises Refused where they are too many."""
     tenants = tenants_of(tree)
     labels = {document.name: document.labels for document in tree.of_kind("Namespace")}
-    accounts = _accounts(tree, set(selectors_of(rules)))
+    selectors = set(selectors_of(rules))
+    accounts = _accounts(tree, selectors)
     accounts.setdefault(profile.dns_namespace, set()).add(profile.dns_account)
     everywhere = accounts.pop("", set())
-    roles = _Roles(tenants, profile)
+    roles = Roles(tenants, profile)
     rendered = {(document.namespace, document.name) for document in tree.of_kind("ServiceAccount")}
+    by_namespace = _with_chosen_terms(selectors)
     made = [
         PodClass(
             namespace,
             account,
             roles.role(namespace, account),
-            _identity(namespace, account, labels.get(namespace, {})),
+            _identity(labelled, chosen),
             (namespace, account) in rendered,
+            chosen,
         )
         for namespace in sorted({*labels, *accounts, STRANGER})
         for account in sorted({*accounts.get(namespace, ()), *everywhere, "default", UNKNOWN})
+        for labelled in [_labelled(namespace, account, labels.get(namespace, {}))]
+        for chosen in assignments(labelled, [*by_namespace.get(None, ()), *by_namespace.get(namespace, ())])
     ]
     return Classes(tuple(made), tenants)
 
@@ -130,52 +132,25 @@ def _accounts(tree: Tree, selectors: set[LabelSelector]) -> dict[str, set[str]]:
     return found
 
 
-def _identity(namespace: str, account: str, namespace_labels: Mapping[str, str]) -> Identity:
-    labels = PodLabels(
+def _with_chosen_terms(selectors: Iterable[LabelSelector]) -> dict[str | None, list[LabelSelector]]:
+    """Selectors that ask for a label of an author's choice, by the namespaces that they name; None for any."""
+    found: dict[str | None, list[LabelSelector]] = {}
+    for selector in selectors:
+        if any(is_chosen(term) for term in selector.requirements):
+            pinned = selector.namespaces
+            for namespace in [None] if pinned is None else pinned:
+                found.setdefault(namespace, []).append(selector)
+    return found
+
+
+def _labelled(namespace: str, account: str, namespace_labels: Mapping[str, str]) -> PodLabels:
+    return PodLabels(
         namespace=namespace, account=account, cluster=CLUSTER, namespace_labels=namespace_labels, chosen={}
     )
-    return pod(f"{namespace}/{account}", labels.identity())
 
 
-@dataclass(frozen=True)
-class _Roles:
-    """The judge's own naming rules: namespaces `<tenant>-train`, `<tenant>-serve`; gateway `s3-<tenant>`."""
-
-    tenants: tuple[str, ...]
-    profile: Profile
-
-    def role(self, namespace: str, account: str) -> Role:
-        if (namespace, account) == (self.profile.dns_namespace, self.profile.dns_account):
-            return Role("resolver")
-        if (mesh := self.profile.mesh) and (namespace, account) in {mesh.gateway, mesh.control}:
-            return Role("mesh-gateway" if (namespace, account) == mesh.gateway else "mesh-control")
-        if namespace == SYSTEM and account in _SYSTEM_ROLES:
-            return Role(account)
-        if (namespace, account) in _ELSEWHERE:
-            return Role(_ELSEWHERE[namespace, account])
-        if namespace == STORAGE:
-            return self._storage_role(account)
-        tenant, _, plane = namespace.rpartition("-")
-        if tenant not in self.tenants or plane not in {"train", "serve"}:
-            return Role("other")
-        return _training_role(tenant, account) if plane == "train" else _serving_role(tenant, account)
-
-    def _storage_role(self, account: str) -> Role:
-        if account == "filer":
-            return Role("filer")
-        if account == "s3-models":
-            return Role("models-gateway")
-        tenant = account.removeprefix("s3-")
-        return Role("gateway", tenant) if account != tenant and tenant in self.tenants else Role("other")
-
-
-def _training_role(tenant: str, account: str) -> Role:
-    if account in {"executor", "step"}:
-        return Role(account, tenant)
-    if re.fullmatch(r"trainer(-\d+)?", account):
-        return Role("trainer", tenant, slot=account)
-    return Role("unnamed", tenant)
-
-
-def _serving_role(tenant: str, account: str) -> Role:
-    return Role("model" if account == "model" else "unnamed", tenant)
+def _identity(labelled: PodLabels, chosen: Mapping[str, str]) -> Identity:
+    name = f"{labelled.namespace}/{labelled.account}"
+    if chosen:
+        name += f" labelled {', '.join(f'{key}={value}' for key, value in sorted(chosen.items()))}"
+    return pod(name, replace(labelled, chosen=chosen).identity())

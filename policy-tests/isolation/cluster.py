@@ -6,12 +6,14 @@ from functools import cached_property
 from ipaddress import ip_address
 
 from isolation.buckets import bucket_host
-from isolation.classes import CLUSTER, Classes, PodClass, Role, classes_of
-from isolation.entities import Cidr, Endpoints, Fqdn, Peer
+from isolation.classes import CLUSTER, Classes, PodClass, classes_of
+from isolation.entities import Cidr, Endpoints, Entity, Fqdn, Peer
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
+from isolation.labels import reserved
 from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.profile import Profile, read_profile
+from isolation.roles import Role
 from isolation.tree import Tree
 from isolation.verdicts import PolicyWorld, Side
 
@@ -26,6 +28,8 @@ METADATA = (
     "fd00:ec2::23",
 )
 _ANYWHERE = ("203.0.113.7", "2001:db8::7")  # documentation ranges; no rule of ours may name them
+# A node on which the API server runs (kind, k3s, control-plane nodes that take pods) carries both labels.
+API_NODE = Identity("host with the API server", reserved("host", "kube-apiserver"))
 _ICMP_ECHO = (Port(8, "ICMP"), Port(128, "ICMPv6"))
 
 
@@ -160,11 +164,23 @@ def ports_of(rules: Iterable[Rule]) -> tuple[Port, ...]:
 def _outsiders(rules: Iterable[Rule], profile: Profile, tenants: Iterable[str]) -> Iterator[Outsider]:
     for name in ENTITY_LABELS:
         yield Outsider(Role(name), entity(name))
+    yield Outsider(Role("api-node"), API_NODE)
+    peers = [peer for rule in rules for peer in rule.peers or ()]
+    yield from _addresses(peers, profile)
+    names = {p.pattern.text for p in peers if isinstance(p, Fqdn) and not p.pattern.is_pattern}
+    names |= {entry.text for rule in rules for entry in rule.dns or () if not entry.is_pattern}
+    if profile.storage_mode == "s3":
+        names |= {bucket_host(profile, owner) for owner in (*tenants, "models")}
+    for name in sorted(names):
+        yield Outsider(Role("name"), outside(name, names=frozenset({name})))
+
+
+def _addresses(peers: Iterable[Peer], profile: Profile) -> Iterator[Outsider]:
+    """The API server's, credentials', anyone's, and both ends of every range that a rule names."""
     for network in profile.api_addresses:
         yield _address(network[0], Role("kube-apiserver"), is_api_server=True)
     seen = {ip_address(text): Role("metadata") for text in METADATA}
     seen |= {ip_address(text): Role("world") for text in _ANYWHERE}
-    peers = [peer for rule in rules for peer in rule.peers or ()]
     for cidr in (peer for peer in peers if isinstance(peer, Cidr)):
         for network in (cidr.network, *cidr.excepted):
             seen.setdefault(network[0], Role("world"))
@@ -172,12 +188,21 @@ def _outsiders(rules: Iterable[Rule], profile: Profile, tenants: Iterable[str]) 
     for address, role in seen.items():
         if not any(address in network for network in profile.api_addresses):
             yield _address(address, role)
-    names = {p.pattern.text for p in peers if isinstance(p, Fqdn) and not p.pattern.is_pattern}
-    names |= {entry.text for rule in rules for entry in rule.dns or () if not entry.is_pattern}
-    if profile.storage_mode == "s3":
-        names |= {bucket_host(profile, owner) for owner in (*tenants, "models")}
-    for name in sorted(names):
-        yield Outsider(Role("name"), outside(name, names=frozenset({name})))
+    if _tells_families_apart(peers):
+        for text in _ANYWHERE:
+            family = outside(f"{text} in dual stack", address=ip_address(text), dual_stack=True)
+            yield Outsider(Role("world"), family)
+
+
+def _tells_families_apart(peers: Iterable[Peer]) -> bool:
+    """Whether some rule reads the label of an outside address: `world`, or in dual stack one for each family.
+
+    The entity `world` selects all three; where no rule names one of them otherwise, one form stands for both.
+    """
+    texts = {str(ip_address(text)) for text in _ANYWHERE}
+    forms = [outside(t, address=ip_address(t), dual_stack=dual) for t in texts for dual in (False, True)]
+    labelled = (peer for peer in peers if isinstance(peer, Entity | Endpoints))
+    return any(len({peer.selects(form) for form in forms}) > 1 for peer in set(labelled))
 
 
 def _address(address: Address, role: Role, *, is_api_server: bool = False) -> Outsider:

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from isolation.buckets import bucket
-from isolation.classes import STORAGE
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.pods import Container
 from isolation.results import CounterExample, Result
+from isolation.roles import STORAGE
 from isolation.tree import Document
 
 _TOKEN = "kubernetes.io/service-account-token"  # noqa: S105 - a type of Secret, which Kubernetes itself fills

@@ -1,13 +1,15 @@
-"""Who may reach whom: the judge's own statement, beside which every flow of a tenant is a fault.
+"""Who may reach whom: the judge's own statement, beside which every flow is a fault.
 
-An edge joins roles. Roles of tenants meet within one tenant only; training ranks within one slot only.
+An edge joins roles. Roles of tenants meet within one tenant only; training ranks within one slot only. Edges among the
+platform's own pods stand in platform_edges.py.
 """
 
 from dataclasses import dataclass
 
-from isolation.classes import Role
+from isolation.policies import EGRESS, INGRESS
 from isolation.ports import Port
 from isolation.profile import Profile
+from isolation.roles import Role
 
 S3_PORT = 8333
 STATUS_PORT = 8081
@@ -21,13 +23,17 @@ TLS = Port(443, "TCP")
 
 ANY_PORT = None
 DATA_ROLES = ("step", "trainer", "model")  # accounts that touch a tenant's data
+API_SERVERS = ("kube-apiserver", "api-node")  # a node of its own, or the pod's own node
+HOSTS = ("host", "api-node")
+BOTH_SIDES = frozenset({EGRESS, INGRESS})
 
 
 @dataclass(frozen=True)
 class Edge:
     """A flow that must work, both at its source and at its destination. port None: every port and protocol.
 
-    is_optional: it may be open, for tenants whose runner needs it.
+    is_optional: it may be open, for tenants whose runner needs it. sides: one only, where the rule that opens it names
+    a namespace, so that adding a tenant changes no object of the platform, and the other side refuses.
     """
 
     source: str
@@ -35,6 +41,7 @@ class Edge:
     port: int | None
     protocol: str = "TCP"
     is_optional: bool = False
+    sides: frozenset[str] = BOTH_SIDES
 
     def joins(self, source: Role, destination: Role) -> bool:
         if (source.name, destination.name) != (self.source, self.destination):
@@ -49,10 +56,9 @@ class Edge:
 
 def edges(profile: Profile) -> tuple[Edge, ...]:
     """The declared edges of tenants' pods in this cluster."""
-    resolver = "resolver" if profile.dns_mode == "pods" else "host"
     askers = (*DATA_ROLES, "gateway") if profile.storage_mode == "inCluster" else DATA_ROLES
-    made = [Edge(role, resolver, port.number, port.protocol) for role in askers for port in DNS]
-    made += [Edge(role, "kube-apiserver", profile.api_port) for role in ("executor", "step")]
+    made = [Edge(role, resolver, port.number, port.protocol) for role in askers for resolver, port in asked(profile)]
+    made += [Edge(role, server, profile.api_port) for role in ("executor", "step") for server in API_SERVERS]
     made += [Edge(role, "watcher", STATUS_PORT) for role in ("step", "trainer")]
     made += [Edge("prometheus", role, METRICS_PORT) for role in ("step", "trainer")]
     made += _requests(profile)
@@ -65,6 +71,12 @@ def edges(profile: Profile) -> tuple[Edge, ...]:
         made += [Edge(role, "models-gateway", S3_PORT) for role in DATA_ROLES]
         made += [Edge("gateway", "filer", port) for port in FILER_PORTS]
     return tuple(made)
+
+
+def asked(profile: Profile) -> list[tuple[str, Port]]:
+    """Whom pods ask for names, by role and port: the resolver's pods, or the cache on their own node."""
+    resolvers = ("resolver",) if profile.dns_mode == "pods" else HOSTS
+    return [(resolver, port) for resolver in resolvers for port in DNS]
 
 
 def _requests(profile: Profile) -> list[Edge]:

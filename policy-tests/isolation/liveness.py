@@ -4,44 +4,51 @@ from collections.abc import Iterator
 from itertools import product
 
 from isolation.buckets import is_outside_host, needed_names
+from isolation.certificates import shown
 from isolation.classes import PodClass
 from isolation.cluster import Cluster, Party
 from isolation.edges import ANY_PORT, DNS, TLS, Edge, edges
 from isolation.identities import outside
-from isolation.policies import EGRESS
+from isolation.platform_edges import platform_edges
+from isolation.policies import EGRESS, INGRESS
 from isolation.ports import Port
+from isolation.probes import flow_line, query_line
 from isolation.results import CounterExample, Result, origins
 from isolation.verdicts import Dns
+
+_NOBODY = "no pod plays this part"
 
 
 def alive(cluster: Cluster) -> Result:
     """Liveness, so that "deny everything" is no proof: every declared edge is open on both of its sides."""
     asked, broken = 0, list[CounterExample]()
-    for edge, tenant in product(edges(cluster.profile), cluster.classes.tenants):
-        if edge.is_optional:
-            continue
+    declared = [edge for edge in edges(cluster.profile) if not edge.is_optional]
+    among_platform = product((edge for edge in platform_edges(cluster.profile) if not edge.is_optional), [None])
+    for edge, tenant in (*product(declared, cluster.classes.tenants), *among_platform):
         pairs = [pair for pair in product(*_ends(cluster, edge, tenant)) if edge.joins(pair[0].role, pair[1].role)]
         if not pairs:
-            broken.append(CounterExample(tenant, f"{edge.source} -> {edge.destination}: no pod plays this part"))
+            broken.append(CounterExample(tenant or "platform", f"{edge.source} -> {edge.destination}: {_NOBODY}"))
         for source, destination in pairs:
-            for port in _ports(cluster, edge):
-                asked += 1
-                broken += _dead_sides(cluster, source, destination, port)
-    for pods in (each for each in cluster.classes.of_tenants if each.exists):
+            asked += len(_ports(cluster, edge))
+            broken += _dead_sides(cluster, edge, source, destination)
+    for pods in (each for each in cluster.classes.of_tenants if each.is_rendered):
         checked = list(_name_liveness(cluster, pods))
         asked += len(checked)
         broken += [fault for fault in checked if fault is not None]
-    return Result("alive", "everything a job and a model need is open", asked, tuple(dict.fromkeys(broken)))
+    claim = "everything a job and a model need is open"
+    evidence = (f"{len(declared)} edges for each of {len(cluster.classes.tenants)} tenants are open on both sides",)
+    return Result("alive", claim, asked, tuple(dict.fromkeys(broken)), evidence=evidence)
 
 
-def _ends(cluster: Cluster, edge: Edge, tenant: str) -> tuple[list[Party], list[Party]]:
-    """The parties that play source and destination for one tenant; its own pods only where their account exists."""
+def _ends(cluster: Cluster, edge: Edge, tenant: str | None) -> tuple[list[Party], list[Party]]:
+    """The parties that play source and destination for one tenant, or among the platform; a tenant's own pods only
+    where their account is rendered, and pods as they are rendered, without labels of an author's choice."""
     source, destination = (
         [
             party
-            for owner in (tenant, None)
+            for owner in dict.fromkeys((tenant, None))
             for party in cluster.by_role.get((role, owner), ())
-            if owner is None or (isinstance(party, PodClass) and party.exists)
+            if not isinstance(party, PodClass) or (party.is_rendered if owner else not party.chosen)
         ]
         for role in (edge.source, edge.destination)
     )
@@ -52,12 +59,14 @@ def _ports(cluster: Cluster, edge: Edge) -> tuple[Port, ...]:
     return cluster.ports if edge.port is ANY_PORT else (Port(edge.port, edge.protocol),)
 
 
-def _dead_sides(cluster: Cluster, source: Party, destination: Party, port: Port) -> Iterator[CounterExample]:
-    verdict = cluster.world.flow(source.identity, destination.identity, port)
-    for side, party, answer in (("egress", source, verdict.egress), ("ingress", destination, verdict.ingress)):
-        if not answer.is_allowed:
-            what = f"{source} -> {destination} on {port} is refused by {side} of {party}"
-            yield CounterExample(str(source), what, origins(answer.by))
+def _dead_sides(cluster: Cluster, edge: Edge, source: Party, destination: Party) -> Iterator[CounterExample]:
+    for side, party, other in ((EGRESS, source, destination), (INGRESS, destination, source)):
+        asked = cluster.side(party, side)
+        dead = [port for port in _ports(cluster, edge) if not asked.verdict(other.identity, port).is_allowed]
+        if side in edge.sides and dead:
+            what = f"{source} -> {destination} on {shown(dead)} is refused by {side} of {party}"
+            line = flow_line(source, destination, dead[0], direction=side)
+            yield CounterExample(str(source), what, origins(asked.verdict(other.identity, dead[0]).by), line, "deny")
 
 
 def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample | None]:
@@ -69,7 +78,9 @@ def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample 
         for name in needed:
             answer = found.query(name)
             what = f"needs {name} and is {answer} ({port})"
-            yield None if answer is Dns.ANSWERED else CounterExample(str(pods), what, origins(found.rules))
+            line = query_line(pods, server, port, name)
+            fault = CounterExample(str(pods), what, origins(found.rules), line, str(answer))
+            yield None if answer is Dns.ANSWERED else fault
     listed = {entry.text for rule in side.rules for entry in rule.dns or () if not entry.is_pattern}
     hosts = {name for name in listed if is_outside_host(name)}
     if profile.storage_mode == "s3":

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isolation import network_invariants as network
+from isolation import outside_invariants as outside
 from isolation import policy_shapes as shape
 from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
 from isolation.inventory import Inventory
 from isolation.liveness import alive
+from isolation.name_invariants import names
 from isolation.open_flows import OpenFlow, open_flows
 from isolation.refusals import Refused
 from isolation.results import Result
@@ -31,13 +33,16 @@ INVARIANTS = (
     shape.one_proxy,
     settings,
     network.apart,
-    network.names,
-    network.metadata,
+    names,
+    outside.addresses,
+    outside.metadata,
+    outside.nodes,
+    outside.resolvers,
     network.closed,
     alive,
 )
 _OF_PAIRS = frozenset({"apart", "names"})  # these ask about another tenant, which a cluster of one has not
-_BY_VERDICTS = frozenset({"apart", "names", "metadata", "closed", "alive"})
+_BY_VERDICTS = frozenset({"apart", "names", "addresses", "metadata", "nodes", "resolvers", "closed", "alive"})
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What an invariant answers: held, or counter-examples with the rules behind them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from isolation.policies import Rule
@@ -19,7 +19,7 @@ class CounterExample:
     who: str
     what: str
     by: tuple[str, ...] = ()
-    probe: Mapping[str, Any] | None = None
+    probe: Mapping[str, Any] | None = field(default=None, compare=False)
     answer: str = ""
 
     def __str__(self) -> str:
