@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from isolation.reading import DocumentPath, read_documents
+from isolation.reading import DocumentPath
 from isolation.refusals import Refused
+from isolation.templates import Templates
 
 MAX_FILE_BYTES = 1 << 20
 MAX_FILES = 200_000
@@ -104,18 +105,20 @@ def read_tree(folder: Path) -> Tree:
     What Argo CD would load, or load differently, and we would pass over, is an object that nobody judged: each file has
     the name that rendering gives it, and nothing is a link.
     """
+    root = folder.as_posix()
     try:
-        files = sorted(_files(folder))
+        places = sorted(tuple(path[len(root) + 1 :].split("/")) for path in _files(folder))
     except OSError as error:
         raise _unreadable(error) from None
-    if not files:
+    if not places:
         raise Refused(where=str(folder), at="", why="holds no rendered file; run `tenon render` first")
-    if len(files) > MAX_FILES:
-        raise Refused(where=str(folder), at="", why=f"{len(files)} files are more than {MAX_FILES}; prove a part")
-    return Tree(tuple(document for path in files for document in _documents(path, folder)))
+    if len(places) > MAX_FILES:
+        raise Refused(where=str(folder), at="", why=f"{len(places)} files are more than {MAX_FILES}; prove a part")
+    templates = Templates()
+    return Tree(tuple(document for place in places for document in _documents(root, place, templates)))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[str]:
     """Every file below. Raises OSError for a folder that cannot be listed, where `rglob` would go on without it."""
     if folder.is_symlink():
         raise Refused(where=folder.as_posix(), at="", why=_IS_A_LINK)
@@ -128,26 +131,36 @@ def _files(folder: Path) -> Iterator[Path]:
                 if entry.is_dir(follow_symlinks=False):
                     left.append(entry.path)
                 elif entry.is_file(follow_symlinks=False) and _RENDERED_NAME.fullmatch(entry.name):
-                    yield Path(entry.path)
+                    yield entry.path
                 else:
                     why = "is no file `<group>_<kind>_<name>.yaml`, and Argo CD may load it all the same; remove it"
                     raise Refused(where=entry.path, at="", why=why)
 
 
-def _documents(path: Path, folder: Path) -> Iterator[Document]:
-    name = path.as_posix()
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Refused(where=name, at="", why=f"is no UTF-8 text ({error.reason})") from error
-    except OSError as error:
-        raise _unreadable(error) from None
+def _documents(root: str, place: tuple[str, ...], templates: Templates) -> Iterator[Document]:
+    name = "/".join((root, *place))
+    text = _text(name)
     if _SKIPPED in text:
         raise Refused(where=name, at="", why=f"holds {_SKIPPED}, so Argo CD passes it over; render again")
-    for body, lines in read_documents(text, where=name):
-        yield Document(name, body, lines, path.relative_to(folder).parts)
+    tenant = place[1] if place[0] == "tenants" and len(place) > 1 else None
+    for body, lines in templates.documents(text, where=name, tenant=tenant):
+        yield Document(name, body, lines, place)
+
+
+def _text(name: str) -> str:
+    """What the file holds; never more than the bound is read of it."""
+    try:
+        with open(name, "rb") as file:  # noqa: PTH123 - a Path for each of many files costs as much as reading it
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise _unreadable(error) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise Refused(where=f"{name}:{line}", at="", why=f"is no UTF-8 text ({error.reason})") from error
 
 
 def _unreadable(error: OSError) -> Refused:
