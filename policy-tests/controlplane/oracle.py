@@ -5,8 +5,10 @@ Lines and answers are those of policy-tests/cases/README.md; the process keeps t
 
 import json
 import subprocess
-from collections.abc import Iterable, Mapping
+from base64 import b64decode
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from types import TracebackType
@@ -19,7 +21,24 @@ STOP_SECONDS = 10
 
 
 class OracleError(Exception):
-    """The process ended before it had answered; the text is what it said last."""
+    """The process ended before it had answered, or takes no such question; the text is what it said last."""
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One side of many flows: `cells` holds a byte per subject, peer and port, in this order, an index into `values`.
+
+    A value is `allow`, `deny`, `error` (no policy can be computed; `error` tells why) or `redirect ` with what the
+    proxies get: parser, HTTP rules, server names.
+    """
+
+    values: tuple[str, ...]
+    cells: bytes
+    error: str = ""
+
+    def verdicts(self) -> list[str]:
+        """The cells, written out."""
+        return [self.values[cell] for cell in self.cells]
 
 
 class Oracle:
@@ -63,6 +82,29 @@ class Oracle:
             said = _pipe(self._process.stderr).read().decode(errors="replace").strip()
             raise OracleError(f"answered {len(answers)} of {len(lines)} lines and ended: {said or 'without a word'}")
         return answers
+
+    def matrix(
+        self, subjects: Sequence[str], peers: Sequence[str], ports: Sequence[tuple[int, str]], *, direction: str
+    ) -> Matrix:
+        """Each subject's own side, of the current world, about each peer and port (number, protocol). Peers are names
+        of the world. Raises OracleError for a question that the engine does not take."""
+        asked = {"subjects": [*subjects], "direction": direction, "peers": [*peers], "ports": [*ports]}
+        answer = self._about_world({"type": "matrix", **asked})
+        return Matrix(tuple(answer["values"]), b64decode(answer["cells"]), answer.get("error", ""))
+
+    def replace(self, policies: Sequence[Line] = (), *, removed: Sequence[Line] = ()) -> list[dict[str, Any]]:
+        """Puts policies over those of the same kind, namespace and name in the current world, and removes others
+        (`kind`, `namespace`, `name`); the reports of the policies. One that is rejected enforces nothing. Raises
+        OracleError."""
+        answer = self._about_world({"type": "replace", "policies": [*policies], "removed": [*removed]})
+        reports: list[dict[str, Any]] = answer["policies"]
+        return reports
+
+    def _about_world(self, line: Line) -> dict[str, Any]:
+        (answer,) = self.ask([line])
+        if answer.get("type") != line["type"]:
+            raise OracleError(f"{line['type']}: {answer['error']}")
+        return answer
 
     def _write(self, lines: list[str]) -> None:
         with suppress(BrokenPipeError):  # the reader tells of the missing answers

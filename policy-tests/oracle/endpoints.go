@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/cilium/pkg/endpoint/regeneration"
 	"github.com/cilium/cilium/pkg/fqdn/restore"
+	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/policy"
 	"github.com/cilium/cilium/pkg/policy/api"
 	ciliumtypes "github.com/cilium/cilium/pkg/types"
@@ -20,6 +21,7 @@ const proxyPort = 1
 // Endpoint is one computed policy, of all peers with the same identity and named ports.
 type Endpoint struct {
 	id         uint64
+	identity   identity.NumericIdentity
 	namedPorts ciliumtypes.NamedPortMap
 	selectors  policy.SelectorPolicy
 	policy     *policy.EndpointPolicy
@@ -37,7 +39,7 @@ func (w *World) endpoint(peer *Peer) *Endpoint {
 		return known
 	}
 	w.lastID++
-	made := &Endpoint{id: w.lastID, namedPorts: peer.namedPorts}
+	made := &Endpoint{id: w.lastID, identity: peer.identity.ID, namedPorts: peer.namedPorts}
 	made.selectors, _, made.err = w.repository.ComputeSelectorPolicy(peer.identity)
 	if made.err == nil {
 		redirects := map[string]uint16{policy.FallbackRedirectID: proxyPort}
@@ -48,15 +50,22 @@ func (w *World) endpoint(peer *Peer) *Endpoint {
 	return made
 }
 
-// forget drops computed policies.
-func (w *World) forget() {
-	for _, endpoint := range w.endpoints {
+// forget drops computed policies, and what the DNS proxy knows of them.
+func (w *World) forget(isStale func(*Endpoint) bool) {
+	for key, endpoint := range w.endpoints {
+		if !isStale(endpoint) {
+			continue
+		}
+		for port := range endpoint.filtered {
+			// Without rules the proxy forgets, which compiles nothing that could fail.
+			_, _ = w.proxy.UpdateAllowed(endpoint.id, port, nil)
+		}
 		if endpoint.policy != nil {
 			endpoint.policy.Detach(w.engine.logger)
 			endpoint.selectors.Supersede()
 		}
+		delete(w.endpoints, key)
 	}
-	clear(w.endpoints)
 }
 
 // The engine asks the owner of a policy these.

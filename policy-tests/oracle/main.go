@@ -1,7 +1,8 @@
 // The oracle puts policy worlds and flows to Cilium's own policy engine.
 //
-// It reads JSON Lines on stdin and answers each line on stdout, in order, in the format of ../cases/README.md. A line
-// that cannot be answered gets an `error`; the program ends when stdin does.
+// It reads JSON Lines on stdin and answers each line on stdout, in order, in the format of ../cases/README.md, and two
+// more lines about the current world: `matrix` (matrix.go) and `replace` (replace.go). A line that cannot be answered
+// gets an `error`; the program ends when stdin does.
 package main
 
 import (
@@ -76,23 +77,27 @@ func (o *Oracle) answer(text []byte) (answer any) {
 	var asked line
 	defer func() {
 		if fault := recover(); fault != nil {
-			answer = failure{asked.ID, fmt.Sprintf("the engine panicked: %v", fault)}
+			answer = failure{asked.ID, fmt.Sprintf("panic: %v; the world is given up", fault)}
+			o.world = nil // it may hold locks
 		}
 	}()
 	if err := json.Unmarshal(text, &asked); err != nil {
 		return failure{Error: fmt.Sprintf("no JSON object of a known shape: %v", err)}
 	}
-	if asked.Type == "world" {
+	isAboutWorld := asked.Type == "matrix" || asked.Type == "replace"
+	switch {
+	case asked.Type == "world":
 		return o.load(text, asked.ID)
-	}
-	if asked.Policies != nil {
+	case asked.Policies != nil && !isAboutWorld:
 		return o.single(text, asked.ID)
-	}
-	if asked.From == nil {
+	case asked.From == nil && !isAboutWorld:
 		return failure{asked.ID, "neither a world nor a flow: `type`, `policies` and `from` are missing"}
-	}
-	if o.world == nil {
-		return failure{asked.ID, "no world stands before this flow"}
+	case o.world == nil:
+		return failure{asked.ID, "no world stands before this line"}
+	case asked.Type == "matrix":
+		return o.world.matrix(text)
+	case asked.Type == "replace":
+		return o.world.replace(text)
 	}
 	return o.world.answer(text)
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/k8s"
@@ -41,6 +40,7 @@ type Peer struct {
 	identity   *identity.Identity
 	namedPorts ciliumtypes.NamedPortMap
 	isEndpoint bool
+	isOutside  bool // an address, whose labels depend on the policies
 }
 
 // endpointEntities are the entities that have a policy of their own; the host has one with the host firewall.
@@ -112,7 +112,7 @@ func (w *World) labelled(described Description) (*Peer, labels.Labels, error) {
 		return w.pod(described)
 	case described.IP != "" || described.Names != nil:
 		lbls, err := w.outside(described)
-		return &Peer{}, lbls, err
+		return &Peer{isOutside: true}, lbls, err
 	}
 	return nil, nil, errors.New("a peer is a pod (namespace), an entity, an address (ip), names or raw labels")
 }
@@ -152,63 +152,12 @@ func (w *World) entity(described Description) (*Peer, labels.Labels, error) {
 	}
 	isHost := described.Entity == labels.IDNameHost
 	if isHost {
-		lbls.MergeLabels(w.hostLabels)
+		kept, _ := labelsfilter.Filter(labels.Map2Labels(described.NodeLabels, labels.LabelSourceK8s))
+		lbls.MergeLabels(kept)
+	}
+	if w.settings.NodeSelectorLabels {
+		kept, _ := labelsfilter.FilterNodeLabels(labels.Map2Labels(described.NodeLabels, labels.LabelSourceNode))
+		lbls.MergeLabels(kept)
 	}
 	return &Peer{isEndpoint: endpointEntities[described.Entity] || (isHost && w.settings.HostFirewall)}, lbls, nil
-}
-
-// nodeLabels are the labels of the local node as its identity carries them.
-func (s Settings) nodeLabels(given map[string]string) labels.Labels {
-	kept, _ := labelsfilter.Filter(labels.Map2Labels(given, labels.LabelSourceK8s))
-	if s.NodeSelectorLabels {
-		ofNode, _ := labelsfilter.FilterNodeLabels(labels.Map2Labels(given, labels.LabelSourceNode))
-		kept.MergeLabels(ofNode)
-	}
-	return kept
-}
-
-// outside gives the labels of an address: those of the longest policy range around it (shorter ones match by
-// containment), of every name selector that a name learned for it matches, of the groups that it lies in.
-func (w *World) outside(described Description) (labels.Labels, error) {
-	lbls, learned := labels.Labels{}, described.Names
-	address := netip.IPv4Unspecified() // of names alone: some address, which lies in no range but the whole
-	if described.IP != "" {
-		parsed, err := netip.ParseAddr(described.IP)
-		if err != nil {
-			return nil, err
-		}
-		address = parsed.Unmap()
-		lbls = w.rangeLabels(address)
-		learned = append(append([]string{}, learned...), w.line.DNS[described.IP]...)
-	}
-	for _, selector := range w.names {
-		for _, name := range learned {
-			if selector.matches(name) {
-				lbls[selector.label.Key] = selector.label
-			}
-		}
-	}
-	if described.KubeAPI {
-		lbls.MergeLabels(labels.LabelKubeAPIServer)
-	}
-	lbls.AddWorldLabel(address)
-	return lbls, nil
-}
-
-func (w *World) rangeLabels(address netip.Addr) labels.Labels {
-	found, longest := labels.Labels{}, netip.Prefix{}
-	for _, prefix := range w.ranges {
-		if prefix.Contains(address) && (!longest.IsValid() || prefix.Bits() > longest.Bits()) {
-			longest = prefix
-		}
-	}
-	if longest.IsValid() {
-		found = labels.GetCIDRLabels(longest)
-	}
-	for _, group := range w.groups {
-		if group.contains(address) {
-			found.MergeLabels(group.labels)
-		}
-	}
-	return found
 }

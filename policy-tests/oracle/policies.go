@@ -46,8 +46,8 @@ type Reader struct {
 	cluster   string
 }
 
-// read never fails: what is refused is told in the report.
-func (r Reader) read(text json.RawMessage) Object {
+// read never fails: what is refused is told in the report, as is what makes the engine panic.
+func (r Reader) read(text json.RawMessage) (object Object) {
 	var head struct {
 		metav1.TypeMeta   `json:",inline"`
 		metav1.ObjectMeta `json:"metadata"`
@@ -55,7 +55,14 @@ func (r Reader) read(text json.RawMessage) Object {
 	if err := decode(text, &head); err != nil {
 		return Object{report: ObjectReport{ParseError: err.Error()}}
 	}
-	object := Object{report: ObjectReport{Ref: reference(head.Kind, head.Namespace, head.Name)}}
+	object = Object{report: ObjectReport{Ref: reference(head.Kind, head.Namespace, head.Name)}}
+	defer func() {
+		if fault := recover(); fault != nil {
+			object.entries = nil
+			object.report.Accepted, object.report.Entries = false, 0
+			object.report.ParseError = fmt.Sprintf("panic: %v", fault)
+		}
+	}()
 	kind, read := r.kind(head.Kind)
 	if read == nil {
 		object.report.ParseError = fmt.Sprintf("%s is no kind of policy", head.Kind)

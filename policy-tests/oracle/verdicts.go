@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -110,15 +111,8 @@ func (w *World) question(flow *flowLine) (question, error) {
 	if flow.Query != nil && flow.Direction == ingress {
 		return asked, fmt.Errorf("the DNS proxy is on the egress side; direction is %q", flow.Direction)
 	}
-	if flow.Port < 1 || flow.Port > 65535 {
-		return asked, fmt.Errorf("port %d is not within 1-65535, which is all that the engine looks up", flow.Port)
-	}
-	asked.port = uint16(flow.Port)
-	if flow.Protocol == "" {
-		flow.Protocol = "TCP"
-	}
-	if asked.protocol, err = u8proto.ParseProtocol(flow.Protocol); err != nil || asked.protocol == u8proto.ANY {
-		return asked, fmt.Errorf("protocol %q is none of a flow", flow.Protocol)
+	if asked.port, asked.protocol, err = portOf(flow.Port, first(flow.Protocol, "TCP")); err != nil {
+		return asked, err
 	}
 	if asked.from, err = w.peer(flow.From); err != nil {
 		return asked, fmt.Errorf("from: %w", err)
@@ -126,8 +120,7 @@ func (w *World) question(flow *flowLine) (question, error) {
 	if asked.to, err = w.peer(flow.To); err != nil {
 		return asked, fmt.Errorf("to: %w", err)
 	}
-	w.introduce()
-	return asked, nil
+	return asked, w.settle(asked.from, asked.to)
 }
 
 // decided gives one side and lowers the answer's verdict by it.
@@ -148,11 +141,9 @@ func (a *flowAnswer) decided(w *World, of *Peer, key policy.Key, other *Peer, as
 }
 
 func (e *Endpoint) side(key policy.Key) *side {
-	computed := e.policy.SelectorPolicy
-	isIngress := key.TrafficDirection() == policy.IngressKey().TrafficDirection()
-	enforced, direction := computed.EgressPolicyEnabled, &computed.L4Policy.Egress
-	if isIngress {
-		enforced, direction = computed.IngressPolicyEnabled, &computed.L4Policy.Ingress
+	enforced := e.policy.SelectorPolicy.EgressPolicyEnabled
+	if isIngress(key) {
+		enforced = e.policy.SelectorPolicy.IngressPolicyEnabled
 	}
 	entry, rule, _ := e.policy.Lookup(key)
 	found := &side{Verdict: allow, Enforced: enforced, Matched: objects(rule)}
@@ -161,9 +152,20 @@ func (e *Endpoint) side(key policy.Key) *side {
 		return found
 	}
 	if found.Redirect = entry.IsRedirectEntry(); found.Redirect {
-		found.L7 = e.proxied(direction, key)
+		found.L7 = e.proxied(e.direction(key), key)
 	}
 	return found
+}
+
+func isIngress(key policy.Key) bool {
+	return key.TrafficDirection() == policy.IngressKey().TrafficDirection()
+}
+
+func (e *Endpoint) direction(key policy.Key) *policy.L4DirectionPolicy {
+	if isIngress(key) {
+		return &e.policy.SelectorPolicy.L4Policy.Ingress
+	}
+	return &e.policy.SelectorPolicy.L4Policy.Egress
 }
 
 // objects names the policies behind an entry; rules that the engine adds by itself have none.
@@ -179,15 +181,24 @@ func objects(rule policy.RuleMeta) []string {
 	return slices.Compact(found)
 }
 
-// proxied lists the rules of every filter that covers the port and selects the peer.
+// proxied lists the rules of every filter that covers the port and selects the peer, of the kind of proxy that wins:
+// HTTP before TLS before DNS.
 func (e *Endpoint) proxied(direction *policy.L4DirectionPolicy, key policy.Key) []l7Rules {
 	var found []l7Rules
+	best := policy.ListenerPriority(math.MaxUint8)
 	for filter := range direction.Filters() {
 		if !e.covers(filter, key) {
 			continue
 		}
 		for selector, rules := range filter.PerSelectorPolicies {
-			if rules != nil && rules.IsRedirect() && (selector.IsWildcard() || selector.Selects(key.Identity)) {
+			if rules == nil || !rules.IsRedirect() || !(selector.IsWildcard() || selector.Selects(key.Identity)) {
+				continue
+			}
+			priority := rules.GetListenerPriority()
+			if priority < best {
+				best, found = priority, nil
+			}
+			if priority == best {
 				found = append(found, l7Rules{string(rules.L7Parser), rules.DNS, rules.HTTP, sortedNames(rules.ServerNames)})
 			}
 		}

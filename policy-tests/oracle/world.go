@@ -4,30 +4,25 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"regexp"
 	"runtime/debug"
-	"sync"
+	"slices"
 
 	"github.com/cilium/cilium/pkg/crypto/certificatemanager"
 	envoypolicy "github.com/cilium/cilium/pkg/envoy/policy"
-	"github.com/cilium/cilium/pkg/fqdn/dns"
 	"github.com/cilium/cilium/pkg/fqdn/dnsproxy"
 	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/identity/identitymanager"
+	ipcachetypes "github.com/cilium/cilium/pkg/ipcache/types"
 	"github.com/cilium/cilium/pkg/k8s/apis/cilium.io/v2/validator"
 	"github.com/cilium/cilium/pkg/labels"
 	"github.com/cilium/cilium/pkg/policy"
-	"github.com/cilium/cilium/pkg/policy/api"
-	"github.com/cilium/cilium/pkg/policy/types"
 	ciliumtypes "github.com/cilium/cilium/pkg/types"
 )
 
-const (
-	module        = "github.com/cilium/cilium"
-	firstIdentity = 1000 // above the reserved ones
-	lastIdentity  = 65535
-)
+const module = "github.com/cilium/cilium"
 
 // Engine holds what all worlds share.
 type Engine struct {
@@ -76,11 +71,12 @@ type World struct {
 	repository *policy.Repository
 	proxy      *dnsproxy.DNSProxy
 	reports    []ObjectReport
+	objects    map[ipcachetypes.ResourceID]Object // in force, by kind, namespace and name
 
-	ranges     []netip.Prefix
-	names      []nameSelector
-	groups     []group
-	hostLabels labels.Labels
+	ranges []netip.Prefix
+	names  map[labels.Label]*regexp.Regexp // of toFQDNs; addresses learned for a match carry the label
+	groups []group
+	host   labels.LabelArray // of the one node whose policies are computed; its number is fixed, its labels are not
 
 	named, inPlace map[string]*Peer
 	identities     map[string]*identity.Identity
@@ -94,31 +90,6 @@ type World struct {
 	lastID    uint64
 }
 
-// nameSelector is an entry of toFQDNs: addresses learned for a matching name carry its label.
-type nameSelector struct {
-	label   labels.Label
-	pattern *regexp.Regexp
-}
-
-func (s nameSelector) matches(name string) bool {
-	return s.pattern.MatchString(dns.FQDN(name))
-}
-
-// group is a CiliumCIDRGroup.
-type group struct {
-	ranges []netip.Prefix
-	labels labels.Labels
-}
-
-func (g group) contains(address netip.Addr) bool {
-	for _, prefix := range g.ranges {
-		if prefix.Contains(address) {
-			return true
-		}
-	}
-	return false
-}
-
 // world loads a world: settings first, for parsing depends on them; objects, for the labels of addresses depend on
 // them; peers; and the repository last, which then sees every identity at once.
 func (e *Engine) world(text []byte) (*World, error) {
@@ -126,6 +97,7 @@ func (e *Engine) world(text []byte) (*World, error) {
 		engine:     e,
 		settings:   defaults(),
 		proxy:      dnsproxy.NewDNSProxy(dnsproxy.DNSProxyConfig{Logger: e.logger}, nil, nil),
+		objects:    map[ipcachetypes.ResourceID]Object{},
 		named:      map[string]*Peer{},
 		inPlace:    map[string]*Peer{},
 		identities: map[string]*identity.Identity{},
@@ -145,89 +117,38 @@ func (e *Engine) world(text []byte) (*World, error) {
 	if err := w.settings.apply(e.logger); err != nil {
 		return nil, err
 	}
-	objects := w.read()
-	if err := w.learn(objects); err != nil {
+	w.read()
+	w.gather()
+	if err := w.learn(); err != nil {
 		return nil, err
 	}
 	if err := w.meet(); err != nil {
 		return nil, err
 	}
-	w.found(objects)
+	w.found()
 	return w, nil
 }
 
-// read gives the objects in force: of those with one kind, namespace and name, the last.
-func (w *World) read() []Object {
-	reader := Reader{w.engine.logger, w.engine.validator, w.settings.policyCluster()}
-	var objects []Object
-	places := map[string]int{}
+func (w *World) reader() Reader {
+	return Reader{w.engine.logger, w.engine.validator, w.settings.policyCluster()}
+}
+
+// read keeps the objects in force: of those with one kind, namespace and name, the last.
+func (w *World) read() {
+	reader := w.reader()
 	for _, text := range w.line.Policies {
 		object := reader.read(text)
 		w.reports = append(w.reports, object.report)
-		place, again := places[string(object.resource)]
-		if again {
-			objects[place] = object
-			continue
-		}
-		places[string(object.resource)] = len(objects)
-		objects = append(objects, object)
-	}
-	return objects
-}
-
-// learn collects what gives addresses outside their labels.
-func (w *World) learn(objects []Object) error {
-	var entries types.PolicyEntries
-	for _, object := range objects {
-		entries = append(entries, object.entries...)
-	}
-	w.ranges = policy.GetCIDRPrefixes(entries)
-	seen := map[labels.Label]bool{}
-	for _, entry := range entries {
-		for _, selector := range entry.L3 {
-			wanted, is := selector.GetFQDNSelector()
-			if !is || seen[wanted.IdentityLabel()] {
-				continue
-			}
-			seen[wanted.IdentityLabel()] = true
-			pattern, err := wanted.ToRegex()
-			if err != nil {
-				return fmt.Errorf("%s: %w", wanted, err)
-			}
-			w.names = append(w.names, nameSelector{wanted.IdentityLabel(), pattern})
+		if object.resource != "" {
+			w.objects[object.resource] = object
 		}
 	}
-	for name, line := range w.line.Groups {
-		w.groups = append(w.groups, group{line.CIDRs, groupLabels(name, line.Labels)})
-	}
-	return nil
-}
-
-func groupLabels(name string, given map[string]string) labels.Labels {
-	found := labels.Labels{}
-	for key, value := range given {
-		for _, label := range []labels.Label{
-			labels.NewLabel(key, value, labels.LabelSourceCIDRGroup),
-			labels.EncodedCIDRGroupLabel(key, value, labels.LabelSourceCIDRGroup),
-		} {
-			found[label.Key] = label
-		}
-	}
-	label := api.LabelForCIDRGroupRef(name)
-	found[label.Key] = label
-	return found
 }
 
 // meet makes the world's peers.
 func (w *World) meet() error {
-	for _, text := range w.line.Peers {
-		var host Description
-		if json.Unmarshal(text, &host) == nil && host.Entity == labels.IDNameHost && host.NodeLabels != nil {
-			w.hostLabels = w.settings.nodeLabels(host.NodeLabels)
-		}
-	}
-	for name, text := range w.line.Peers {
-		peer, err := w.describe(text)
+	for _, name := range slices.Sorted(maps.Keys(w.line.Peers)) {
+		peer, err := w.describe(w.line.Peers[name])
 		if err != nil {
 			return fmt.Errorf("peer %q: %w", name, err)
 		}
@@ -237,16 +158,11 @@ func (w *World) meet() error {
 }
 
 // found makes the repository.
-func (w *World) found(objects []Object) {
+func (w *World) found() {
 	logger := w.engine.logger
 	secrets := certificatemanager.NewMockSecretManagerInline()
 	reserved := identity.ListReservedIdentities()
-	if len(w.hostLabels) > 0 {
-		host := labels.Labels{}
-		host.MergeLabels(labels.LabelHost)
-		host.MergeLabels(w.hostLabels)
-		reserved[identity.ReservedIdentityHost] = host.LabelArray()
-	}
+	w.host = reserved[identity.ReservedIdentityHost]
 	w.repository = policy.NewPolicyRepository(
 		logger,
 		reserved,
@@ -258,9 +174,9 @@ func (w *World) found(objects []Object) {
 	w.repository.SetNamedPortsGetter(w)
 	w.repository.UpdateIdentities(reserved, nil)
 	w.introduce()
-	for _, object := range objects {
+	for resource, object := range w.objects {
 		if len(object.entries) > 0 {
-			w.repository.ReplaceByResource(object.entries, object.resource)
+			w.repository.ReplaceByResource(object.entries, resource)
 		}
 	}
 }
@@ -268,45 +184,6 @@ func (w *World) found(objects []Object) {
 // GetNamedPorts gives the engine the named ports of all peers.
 func (w *World) GetNamedPorts() ciliumtypes.NamedPortMultiMap {
 	return w.namedPorts
-}
-
-// allocate gives equal labels one identity, numbered in the range that the engine expects of their kind.
-func (w *World) allocate(lbls labels.Labels, cluster string) (*identity.Identity, error) {
-	if reserved := identity.LookupReservedIdentityByLabels(lbls); reserved != nil {
-		return reserved, nil
-	}
-	key := string(lbls.SortedList())
-	if known, is := w.identities[key]; is {
-		return known, nil
-	}
-	number := firstIdentity + len(w.identities)
-	if number > lastIdentity {
-		return nil, fmt.Errorf("more than %d identities", lastIdentity-firstIdentity)
-	}
-	id := identity.ScopeForLabels(lbls) | identity.NumericIdentity(number)
-	if cluster != "" && cluster != w.settings.Cluster {
-		if _, is := w.clusters[cluster]; !is {
-			w.clusters[cluster] = uint32(len(w.clusters) + 1)
-		}
-		id |= identity.NumericIdentity(w.clusters[cluster] << identity.GetClusterIDShift())
-	}
-	made := identity.NewIdentity(id, lbls)
-	w.identities[key] = made
-	w.unknown[id] = made.LabelArray
-	return made, nil
-}
-
-// introduce tells both of the engine's caches about new identities. Policies computed before are computed again.
-func (w *World) introduce() {
-	if len(w.unknown) == 0 {
-		return
-	}
-	w.forget()
-	var applied sync.WaitGroup
-	w.repository.UpdateIdentities(w.unknown, nil)
-	w.repository.GetSelectorCache().UpdateIdentities(w.unknown, nil, &applied)
-	applied.Wait()
-	w.unknown = identity.IdentityMap{}
 }
 
 // worldReport is the answer to a world line.
