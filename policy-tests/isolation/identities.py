@@ -11,7 +11,8 @@ Address = IPv4Address | IPv6Address
 
 @dataclass(frozen=True, eq=False)
 class Identity:
-    """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced.
+    """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced. To the node itself
+    they apply only where the host firewall is on.
 
     names: learned for the address; named_ports: of the pod's containers.
     """
@@ -34,6 +35,9 @@ class Identity:
         return self.labels.value("reserved", "init") is not None
 
 
+WORLD_ENTITIES = ("world", "world-ipv4", "world-ipv6")
+CLUSTER_ENTITIES = ("host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver")
+
 ENTITY_LABELS = {
     "host": ("host",),
     "remote-node": ("remote-node",),
@@ -44,7 +48,7 @@ ENTITY_LABELS = {
     "unmanaged": ("unmanaged",),
     "world": ("world",),
 }
-_ENDPOINTS = frozenset({"health", "init", "ingress"})
+_ENDPOINTS = frozenset({"health", "host", "init", "ingress"})  # the host's own policies need the host firewall
 
 
 def entity(name: str) -> Identity:
@@ -59,14 +63,18 @@ def outside(
     names: frozenset[str] = frozenset(),
     is_api_server: bool = False,
     dual_stack: bool = False,
+    world: str = "",
 ) -> Identity:
-    """An address that is neither pod nor node. In dual stack the world label is split by family."""
+    """An address that is neither pod nor node; without one, some IPv4 address to which only the names lead.
+
+    In dual stack the world label is split by family. world: the label itself, where the cluster's families say more.
+    """
     family = 4 if address is None else address.version
-    labels = {Label("reserved", f"world-ipv{family}" if dual_stack else "world")}
+    labels = {Label("reserved", world or (f"world-ipv{family}" if dual_stack else "world"))}
     if is_api_server:
         labels.add(Label("reserved", "kube-apiserver"))
     return Identity(name, Labels(frozenset(labels)), address=address, names=names)
 
 
-def pod(name: str, labels: Labels) -> Identity:
-    return Identity(name, labels, is_endpoint=True)
+def pod(name: str, labels: Labels, named_ports: NamedPorts = NONE_NAMED) -> Identity:
+    return Identity(name, labels, is_endpoint=True, named_ports=named_ports)

@@ -1,31 +1,27 @@
 """Labels of a pod's identity: what the cluster sets, what the pod's author may choose, what Cilium leaves out.
 
-Source: Cilium 1.20, pkg/k8s/utils (SanitizePodLabels), pkg/labelsfilter (default filter).
+Source: Cilium 1.20, pkg/k8s/utils (SanitizePodLabels), pkg/k8s/labels.go (named ports), pkg/labels (text form).
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+
+from isolation.label_filter import DEFAULT_FILTER, LabelFilter
+from isolation.ports import NONE_NAMED, NamedPorts
 
 NAMESPACE = "io.kubernetes.pod.namespace"
 ACCOUNT = "io.cilium.k8s.policy.serviceaccount"
 CLUSTER = "io.cilium.k8s.policy.cluster"
 NAMESPACE_LABELS = "io.cilium.k8s.namespace.labels."
 _RESERVED_PREFIX = "io.cilium.k8s"
-
-# Longest include beats shortest ignore; keys that match neither are kept. Keys are matched from their beginning.
-_KEPT = re.compile(r"io\.kubernetes\.pod\.namespace|io\.cilium\.k8s\.|app\.kubernetes\.io")
-_LEFT_OUT = re.compile(
-    r"io\.kubernetes|kubernetes\.io|k8s\.io|topology\.kubernetes\.io|pod-template-hash|pod-template-generation"
-    r"|controller-revision-hash|controller-uid|annotation|etcd_node|statefulset\.kubernetes\.io/pod-name"
-    r"|apps\.kubernetes\.io/pod-index|batch\.kubernetes\.io/job-completion-index|batch\.kubernetes\.io/controller-uid"
-)
+_NAMED_PORTS = "io.cilium.k8s.named-ports"
+_LONGEST_VALUE = 63
 
 
 @dataclass(frozen=True, order=True)
 class Label:
-    """source:key=value. Sources: `k8s` (pods) and `reserved` (entities, addresses outside)."""
+    """source:key=value. Sources: `k8s` (pods), `gen` (made by Cilium) and `reserved` (entities, addresses outside)."""
 
     source: str
     key: str
@@ -76,13 +72,39 @@ class PodLabels:
     namespace_labels: Mapping[str, str]
     chosen: Mapping[str, str]
 
-    def identity(self) -> Labels:
-        """The labels that policies see: forged reserved keys stripped, the trusted four set, the filter applied."""
+    def identity(self, kept: LabelFilter = DEFAULT_FILTER, named_ports: NamedPorts = NONE_NAMED) -> Labels:
+        """The labels that policies see: forged reserved keys stripped, the trusted four set, the filter applied; last
+        the named ports, which no filter leaves out."""
         labels = {key: value for key, value in self.chosen.items() if not key.startswith(_RESERVED_PREFIX)}
         labels |= {NAMESPACE_LABELS + key: value for key, value in self.namespace_labels.items()}
-        labels |= {NAMESPACE: self.namespace, ACCOUNT: self.account, CLUSTER: self.cluster}
-        return Labels(frozenset(Label("k8s", key, value) for key, value in labels.items() if _counts(key)))
+        labels |= {NAMESPACE: self.namespace, CLUSTER: self.cluster}
+        if self.account:
+            labels[ACCOUNT] = self.account
+        found = {Label("k8s", key, value) for key, value in labels.items() if kept.counts("k8s", key)}
+        return Labels(frozenset({*found, *_of_named_ports(named_ports)}))
 
 
-def _counts(key: str) -> bool:
-    return bool(_KEPT.match(key)) or not _LEFT_OUT.match(key)
+def read_label(text: str) -> Label:
+    """`source:key=value`; without a source it is `unspec`, and `$name` is `reserved:name`."""
+    source, colon, rest = text.partition(":")
+    if text.startswith("$"):
+        source, rest = "reserved", text[1:]
+    elif not colon:
+        source, rest = "", text
+    key, equals, value = rest.partition("=")
+    if source == "reserved" and equals and not key:
+        key, value = value, ""
+    return Label(source or "unspec", key, value)
+
+
+def _of_named_ports(ports: NamedPorts) -> Iterator[Label]:
+    """`name.TCP.80_other.UDP.53`, sorted by name, in as many labels as the length of a value asks for."""
+    texts: list[str] = []
+    for (name, protocol), number in sorted(ports.items()):
+        text = f"{name}.{protocol}.{number}"
+        if texts and len(texts[-1]) + 1 + len(text) <= _LONGEST_VALUE:
+            texts[-1] += f"_{text}"
+        else:
+            texts.append(text)
+    for index, text in enumerate(texts):
+        yield Label("gen", _NAMED_PORTS + (f"-{index}" if index else ""), text)

@@ -1,149 +1,222 @@
 """Policy worlds and flows as JSON Lines, the format that Cilium's own engine is asked in too.
 
 The format is described beside the recorded cases (policy-tests/cases/README.md). What the evaluator does not
-understand is refused line by line, as `{"id": .., "refused": why}`.
+understand is refused line by line, as `{"id": .., "refused": why}`; what is no question gets `{.., "error": why}`.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Any
 
-from isolation.identities import Identity, entity, outside, pod
-from isolation.labels import PodLabels
-from isolation.policies import EGRESS, INGRESS, parse_policy
-from isolation.ports import Port
+from isolation import lines
+from isolation.flow_lines import Answer, answered, read_flow, reference
+from isolation.identities import Identity
+from isolation.label_filter import label_filter
+from isolation.lines import Fields, LineError
+from isolation.peers import Surroundings, identity_of
+from isolation.policies import POLICY_KINDS, Parsed, parse_policy
+from isolation.profile import CILIUM_VERSION
 from isolation.refusals import Refused
 from isolation.tree import Document
-from isolation.verdicts import PolicyWorld, SideVerdict
+from isolation.verdicts import Enforcement, PolicyWorld
 
-# Settings that the evaluator knows at one value only.
-_FIXED = {
-    "enforcement": "default",
+ENGINE = f"tenon isolation (Cilium {CILIUM_VERSION})"
+MOST_PEERS = 100_000  # described in flows; more of them are forgotten together, with what was computed for them
+
+_FLAGS = frozenset({"any_cluster", "host_firewall", "ipv4", "ipv6"})
+_FIXED = {  # settings that the evaluator knows at one value only
     "l7_proxy": True,
     "icmp_rules": True,
     "non_default_deny": True,
     "extended_ip_protocols": False,
     "node_selector_labels": False,
 }
-_FREE = frozenset({"cluster", "any_cluster", "ipv4", "ipv6", "allow_localhost", "host_firewall"})
-_DIRECTIONS = frozenset({"both", EGRESS, INGRESS})
+_OTHERS = frozenset({"allow_localhost", "cluster", "enforcement", "label_prefixes"})
+_TIERED = "ClusterNetworkPolicy"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of one object."""
+
+    ref: str
+    errors: Mapping[str, str] = field(default_factory=dict)  # parse_error, sanitize_error: it enforces nothing
+    schema_error: str = ""  # the API server would refuse it, an agent that gets it enforces it
+
+    def document(self) -> Answer:
+        made: Answer = {"ref": self.ref, "accepted": not self.errors, **self.errors}
+        return made | ({"schema_error": self.schema_error} if self.schema_error else {})
 
 
 @dataclass(eq=False)
 class World:
     """One line of type `world`, ready to be asked."""
 
-    source: Mapping[str, Any]
     policies: PolicyWorld
-    accepted: tuple[bool, ...]
-    _identities: dict[str, Identity] = field(default_factory=dict)
+    reports: tuple[Report, ...]
+    around: Surroundings
+    peers: Fields
+    _named: dict[str, Identity] = field(default_factory=dict)
+    _described: dict[str, Identity] = field(default_factory=dict)
 
-    def answer(self, flow: Mapping[str, Any]) -> dict[str, Any]:
-        """Verdict of one flow line. Raises Refused."""
-        source, destination = self._identity(flow["from"]), self._identity(flow["to"])
-        port = Port(int(flow["port"]), str(flow.get("protocol", "TCP")))
-        direction = flow.get("direction", "both")
-        if direction not in _DIRECTIONS:
-            raise _refused(f"direction {direction!r} is none of both, egress, ingress")
-        verdict = self.policies.flow(source, destination, port)
-        sides = {EGRESS: verdict.egress, INGRESS: verdict.ingress}
-        asked = {name: side for name, side in sides.items() if direction in {"both", name}}
-        answer: dict[str, Any] = {name: _described(side) for name, side in asked.items()}
-        answer["verdict"] = "allow" if all(side.is_allowed for side in asked.values()) else "deny"
-        if "query" in flow:
-            names = self.policies.side(source, EGRESS).name_filter(destination, port)
-            answer["dns"] = str(names.query(flow["query"]))
-        return {"id": flow.get("id"), **answer}
+    def answer(self, line: Fields) -> Answer:
+        """Verdict of one flow line. Raises Refused and LineError."""
+        flow = read_flow(line, self._identity(line.get("from"), "from"), self._identity(line.get("to"), "to"))
+        return {"id": line.get("id"), **answered(flow, self.policies)}
 
-    def _identity(self, peer: str | Mapping[str, Any]) -> Identity:
-        if not isinstance(peer, str):
-            return _peer("peer", peer, self.source)
-        if peer not in self._identities:
-            peers = self.source.get("peers", {})
-            if peer not in peers:
-                raise _refused(f"peer {peer!r} is not in the world")
-            self._identities[peer] = _peer(peer, peers[peer], self.source)
-        return self._identities[peer]
+    def document(self, line: Fields) -> Answer:
+        """The answer to the world's own line. identities: of the peers that the line names."""
+        known = {self._known(name).labels for name in self.peers}
+        reports = [report.document() for report in self.reports]
+        return {"type": "world", "id": line.get("id"), "engine": ENGINE, "policies": reports, "identities": len(known)}
+
+    def _identity(self, peer: object, what: str) -> Identity:
+        if isinstance(peer, str):
+            return self._known(peer)
+        key = json.dumps(peer, sort_keys=True)
+        if key not in self._described:
+            if len(self._described) >= MOST_PEERS:
+                self._described.clear()
+                self.policies.forget()
+            self._described[key] = identity_of(what, lines.mapping(peer, what), self.around)
+        return self._described[key]
+
+    def _known(self, name: str) -> Identity:
+        if name not in self._named:
+            if name not in self.peers:
+                message = f"peer {lines.shown(name)} is not in the world"
+                raise LineError(message)
+            self._named[name] = identity_of(name, lines.mapping(self.peers[name], f"peers.{name}"), self.around)
+        return self._named[name]
 
 
-def answers(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """One answer per line, in order; a world that is refused refuses its flows."""
-    world: World | Refused = _refused("no world stands before this flow")
-    for line in lines:
-        document = json.loads(line)
-        is_world = document.get("type") == "world"
+@dataclass
+class Answers:
+    """Answers line by line; flows are asked of the last world, and refused where that was refused."""
+
+    world: World | None = None
+    is_faultless: bool = True
+    _why: str = "no world stands before this line"
+
+    def answer(self, text: str) -> Answer:
+        """Never raises: what is no question is an answer too."""
+        line: Fields = {}
         try:
-            if is_world or "policies" in document:
-                world = made = read_world(document)
-                if is_world:
-                    yield {"type": "world", "id": document.get("id"), "accepted": list(made.accepted)}
-                    continue
-            if isinstance(world, Refused):
-                raise world
-            yield world.answer(document)
+            line = lines.mapping(_parsed_json(text), "the line")
+            return self._answer(line)
         except Refused as refused:
-            if is_world:
-                world = refused
-            yield {"id": document.get("id"), "refused": str(refused)}
+            return self._fault(line, "refused", str(refused))
+        except (LineError, RecursionError) as error:
+            return self._fault(line, "error", str(error))
+
+    def _answer(self, line: Fields) -> Answer:
+        if line.get("type") == "world" or "policies" in line:
+            self.world, self._why = None, "the world before this line was refused"
+            self.world = read_world(line)
+            if line.get("type") == "world":
+                return self.world.document(line)
+        elif "from" not in line:
+            message = "is neither a world nor a flow: `type`, `policies` and `from` are missing"
+            raise LineError(message)
+        if self.world is None:
+            raise Refused(where="world", at="", why=self._why)
+        answer = self.world.answer(line)
+        for report in self.world.reports if "policies" in line else ():
+            answer = {**report.errors, **answer}
+        return answer
+
+    def _fault(self, line: Fields, kind: str, why: str) -> Answer:
+        self.is_faultless = False
+        return {"id": line.get("id"), kind: why}
 
 
-def read_world(source: Mapping[str, Any]) -> World:
-    """A world line. Raises Refused."""
-    config = source.get("config", {})
-    for key, value in config.items():
-        if key not in _FREE and (key not in _FIXED or _FIXED[key] != value):
-            raise _refused(f"config {key}={value!r} is not understood")
-    if source.get("cidr_groups"):
+def answers(texts: Iterable[str]) -> Iterator[Answer]:
+    """One answer per line, in order."""
+    return map(Answers().answer, texts)
+
+
+def read_world(line: Fields) -> World:
+    """A world line. Raises Refused and LineError."""
+    config = lines.mapping(line.get("config") or {}, "config")
+    _check(config)
+    if line.get("cidr_groups"):
         raise _refused("cidr_groups are not understood")
-    cluster = None if config.get("any_cluster") else str(config.get("cluster", "default"))
-    parsed = [parse_policy(_document(body, index), cluster=cluster) for index, body in enumerate(source["policies"])]
-    kept = {(p.document.kind, p.document.namespace, p.document.name): p for p in parsed}
-    rules = [rule for one in kept.values() for rule in one.rules]
-    policies = PolicyWorld(rules, admits_node=config.get("allow_localhost", "always") == "always")
-    return World(source, policies, tuple(not one.rejected for one in parsed))
+    peers = lines.mapping(line.get("peers") or {}, "peers")
+    around = _surroundings(line, config).with_host_of(peers)
+    read = [_policy(body, index, config) for index, body in enumerate(lines.items(line.get("policies"), "policies"))]
+    kept = {report.ref: parsed for report, parsed in read}  # of one kind, namespace and name, the last
+    world = PolicyWorld(
+        [rule for parsed in kept.values() if parsed for rule in parsed.rules],
+        admits_node=_choice(config, "allow_localhost", ("always", "policy")) == "always",
+        enforcement=Enforcement(_choice(config, "enforcement", tuple(Enforcement))),
+        host_firewall=bool(config.get("host_firewall")),
+    )
+    return World(world, tuple(report for report, _ in read), around, peers)
 
 
-def _document(body: dict[str, Any], index: int) -> Document:
-    return Document(f"policies[{index}]", body, {})
+def _parsed_json(text: str) -> object:
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        message = f"the line is no JSON: {str(error)[:200]}"
+        raise LineError(message) from None
 
 
-def _peer(name: str, peer: Mapping[str, Any], world: Mapping[str, Any]) -> Identity:
-    config = world.get("config", {})
-    if "entity" in peer:
-        return entity(peer["entity"])
-    if "namespace" in peer:
-        if peer.get("named_ports"):
-            raise _refused("named ports are not understood")
-        labels = PodLabels(
-            namespace=peer["namespace"],
-            account=peer.get("service_account", "default"),
-            cluster=peer.get("cluster", config.get("cluster", "default")),
-            namespace_labels=world.get("namespaces", {}).get(peer["namespace"], {}),
-            chosen=peer.get("labels", {}),
-        )
-        return pod(name, labels.identity())
-    if "ip" not in peer and "names" not in peer:
-        raise _refused(f"peer {name}: neither pod, entity, address nor name")
-    learned = [*peer.get("names", ()), *world.get("dns", {}).get(peer.get("ip"), ())]
-    return outside(
-        name,
-        address=ip_address(peer["ip"]) if "ip" in peer else None,
-        names=frozenset(learned),
-        is_api_server=bool(peer.get("kube_apiserver")),
-        dual_stack=bool(config.get("ipv4", True) and config.get("ipv6", False)),
+def _no_constant(name: str) -> object:
+    message = f"{name} is no number of JSON"
+    raise ValueError(message)
+
+
+def _check(config: Fields) -> None:
+    for key, value in config.items():
+        if key in _FLAGS:
+            lines.flag(value, f"config.{key}")
+        elif key in _FIXED:
+            if value is not _FIXED[key]:
+                raise _refused(f"config {key}={lines.shown(value)} is not understood; known: {_FIXED[key]}")
+        elif key not in _OTHERS:
+            raise _refused(f"config {key} is not understood")
+
+
+def _choice(config: Fields, key: str, known: tuple[str, ...]) -> str:
+    """A setting of a few words; the first is the default."""
+    found = lines.text(config.get(key) or known[0], f"config.{key}")
+    if found not in known:
+        message = f"config.{key} {lines.shown(found)} is none of {', '.join(known)}"
+        raise LineError(message)
+    return found
+
+
+def _surroundings(line: Fields, config: Fields) -> Surroundings:
+    namespaces = lines.mapping(line.get("namespaces") or {}, "namespaces")
+    learned = lines.mapping(line.get("dns") or {}, "dns")
+    return Surroundings(
+        cluster=_cluster(config),
+        kept=label_filter(lines.texts(config.get("label_prefixes") or [], "config.label_prefixes")),
+        namespaces={name: lines.labels(labels or {}, f"namespaces.{name}") for name, labels in namespaces.items()},
+        dns={address: lines.texts(names, f"dns.{address}") for address, names in learned.items()},
+        ipv4=bool(config.get("ipv4", True)),
+        ipv6=bool(config.get("ipv6", False)),
     )
 
 
-def _described(side: SideVerdict) -> dict[str, Any]:
-    matched = sorted({_reference(rule.origin.document) for rule in side.by})
-    made: dict[str, Any] = {"verdict": "allow" if side.is_allowed else "deny", "enforced": side.is_enforced}
-    return made | ({"matched": matched} if matched else {}) | ({"l7": list(side.l7)} if side.l7 else {})
+def _cluster(config: Fields) -> str:
+    return lines.text(config.get("cluster") or "default", "config.cluster")
 
 
-def _reference(document: Document) -> str:
-    return "/".join(part for part in (document.kind, document.namespace, document.name) if part)
+def _policy(body: Any, index: int, config: Fields) -> tuple[Report, Parsed | None]:
+    """One object and what became of it; None where it enforces nothing."""
+    if not isinstance(body, dict):
+        return Report(f"policies[{index}]", {"parse_error": f"{lines.shown(body)} is no mapping"}), None
+    document = Document(f"policies[{index}]", body, {})
+    if document.kind == _TIERED:
+        raise _refused(f"policies[{index}]: {_TIERED} is not understood; its tiers override other policies")
+    if document.kind not in POLICY_KINDS:
+        return Report(reference(document), {"parse_error": f"{document.kind} is no kind of policy"}), None
+    parsed = parse_policy(document, cluster=None if config.get("any_cluster") else _cluster(config))
+    rejected = "; ".join(map(str, parsed.rejected))
+    return Report(reference(document), {"sanitize_error": rejected} if rejected else {}), parsed
 
 
 def _refused(why: str) -> Refused:
