@@ -1,6 +1,7 @@
 """Each policy kind dropped or widened, in memory, breaks an invariant; each invariant is broken by a mutant."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,8 @@ def peer_labels(rule: Body) -> Body:
     return found
 
 
+ELSEWHERE = {"own-place", "no-bypass", "settings", "effective", "backends", "accounted"}  # tests of their own, below
+
 # (policy, what is widened, invariant that must break)
 WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("acme-train/default-deny", lambda spec: spec.update(policyTypes=["Ingress"]), "default-deny"),
@@ -126,15 +129,33 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("storage/s3-acme", lambda spec: ingress(spec).pop("toPorts"), "closed"),
     ("tenon-system/watcher", lambda spec: spec.update(ingress=[]), "accepted"),
     ("/imds", lambda spec: spec["egressDeny"][0]["toCIDR"].remove("168.63.129.16/32"), "metadata"),
-    ("acme-train/egress", lambda spec: egress(spec)["toFQDNs"].append({"matchPattern": "mirror.init*.example"}), "addresses"),
-    ("acme-train/apiserver", lambda spec: egress(spec).pop("toPorts"), "nodes"),
-    ("acme-train/status", lambda spec: spec["egress"].append({"toEntities": ["remote-node"]}), "nodes"),
+    (
+        "acme-train/egress",
+        lambda spec: egress(spec)["toFQDNs"].append({"matchPattern": "mirror.init*.example"}),
+        "addresses",
+    ),
+    ("acme-train/apiserver", lambda spec: egress(spec).pop("toPorts"), "node-ports"),
+    ("acme-train/status", lambda spec: spec["egress"].append({"toEntities": ["remote-node"]}), "node-ports"),
     (
         "acme-train/status",
         lambda spec: spec["egress"].append({"toCIDR": ["1.0.0.0/8"], "toPorts": [DNS_OVER_TLS]}),
         "resolvers",
     ),
     ("acme-train/dns", lambda spec: peer_labels(egress(spec)).pop(ACCOUNT), "resolvers"),
+    (
+        "tenon-system/webhooks-acme",
+        lambda spec: egress(spec).update(toFQDNs=[{"matchPattern": "*.example"}]),
+        "monotone",
+    ),
+    ("globex-train/ranks-0", lambda spec: spec.update(ingress=[{"fromEndpoints": [GLOBEX]}]), "closed"),
+    ("acme-train/bucket", lambda spec: peer_labels(egress(spec)).update({ACCOUNT: "s3-globex"}), "storage"),
+    ("acme-train/dns", lambda spec: names(spec).append({"matchPattern": "tenon-glob*.storage"}), "storage"),
+    (
+        "acme-train/dns",
+        lambda spec: names(spec).append({"matchPattern": "**.acme-train.svc.cluster.local"}),
+        "portable",
+    ),
+    ("acme-train/status", lambda spec: egress(spec)["toPorts"].append(DNS_OVER_TLS), "closed"),
     # among the platform's own
     ("kafka/brokers", lambda spec: ingress(spec)["fromEndpoints"].append({}), "closed"),
     ("kafka/brokers", lambda spec: peer_labels(spec["ingress"][1]).update({NAMESPACE: "monitoring"}), "alive"),
@@ -208,6 +229,27 @@ def test_a_setting_of_cilium_that_the_proof_rests_on_is_noticed(
     assert breaks(tree.changed(tree.one("ConfigMap", "tenon-system", "cilium-values"), change), "settings")
 
 
+def test_a_policy_that_says_what_another_says_is_noticed(tree: Tree, policy: Find, breaks: Breaks) -> None:
+    status = policy("acme-train/status")
+    copy = replace(status, body={**status.body, "metadata": {**status.body["metadata"], "name": "status-again"}})
+    assert breaks(Tree((*tree.documents, copy)), "effective")
+
+
+def test_a_service_that_leads_a_buckets_name_to_another_tenants_pods_is_noticed(tree: Tree, breaks: Breaks) -> None:
+    service = tree.one("Service", "storage", "tenon-acme")
+    for selector in ({"app.kubernetes.io/name": "s3-globex"}, {"app.kubernetes.io/name": "filer"}, {}):
+        assert breaks(tree.changed(service, lambda body, to=selector: body["spec"].update(selector=to)), "backends")
+
+
+def test_a_pod_of_an_account_that_is_not_rendered_is_noticed(tree: Tree, breaks: Breaks) -> None:
+    gateway = tree.one("Deployment", "storage", "s3-acme")
+
+    def change(body: Body) -> None:
+        body["spec"]["template"]["spec"]["serviceAccountName"] = "s3-acme-2"
+
+    assert breaks(tree.changed(gateway, change), "accounted")
+
+
 def test_every_invariant_has_a_mutant_that_breaks_it() -> None:
-    tried = {*DROPPED.values(), *(invariant for _, _, invariant in WIDENED), "own-place", "no-bypass", "settings"}
+    tried = {*DROPPED.values(), *(invariant for _, _, invariant in WIDENED), *ELSEWHERE}
     assert tried == {invariant.__name__.replace("_", "-") for invariant in INVARIANTS}

@@ -31,7 +31,7 @@ def apart(cluster: Cluster) -> Result:
     claim = "no pod of one tenant reaches a pod of another; egress and ingress both refuse"
     evidence = tuple(sides_of_namespaces(cluster, cluster.classes.tenants))
     asked = _questions(cluster, cluster.classes.of_tenants)
-    return Result("apart", claim, asked, tuple(broken), evidence=evidence)
+    return Result("apart", claim, asked, tuple(broken), evidence=evidence, number=1)
 
 
 def closed(cluster: Cluster) -> Result:
@@ -60,7 +60,7 @@ def closed(cluster: Cluster) -> Result:
         f"{len(cluster.ports)} ports stand for all that rules tell apart",
         *_open_namespaces(cluster),
     )
-    return Result("closed", claim, asked, tuple(broken), evidence=evidence)
+    return Result("closed", claim, asked, tuple(broken), evidence=evidence, number=9)
 
 
 def governed_pods(cluster: Cluster) -> tuple[PodClass, ...]:

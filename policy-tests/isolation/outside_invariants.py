@@ -1,4 +1,4 @@
-"""Addresses outside of the cluster and of its nodes: addresses (3), metadata (4), nodes (4), resolvers (4)."""
+"""Addresses outside of the cluster and of its nodes: addresses (3), metadata (4), node_ports (4), resolvers (4)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address
@@ -52,7 +52,7 @@ def addresses(cluster: Cluster) -> Result:
             else:
                 shared[f"{name}: its addresses may be shared; held to server names by {origins(verdict.by)[0]}"] = None
     claim = "no address that only another tenant names is reached; shared ones need server names"
-    return Result("addresses", claim, asked, tuple(broken), vacuous=_no_names(owners), evidence=tuple(shared))
+    return Result("addresses", claim, asked, tuple(broken), vacuous=_no_names(owners), evidence=tuple(shared), number=3)
 
 
 def metadata(cluster: Cluster) -> Result:
@@ -70,10 +70,10 @@ def metadata(cluster: Cluster) -> Result:
                 what = f"reaches {target.name} on {shown(ports)}"
                 broken.append(_to(pods, Outsider(Role("metadata"), target), ports[0], what=what, verdict=verdict))
     claim = "no allowed name leads to machine credentials or private addresses"
-    return Result("metadata", claim, asked, tuple(broken), row="H14", evidence=tuple(_denies(cluster)))
+    return Result("metadata", claim, asked, tuple(broken), row="H14", evidence=tuple(_denies(cluster)), number=4)
 
 
-def nodes(cluster: Cluster) -> Result:
+def node_ports(cluster: Cluster) -> Result:
     """Kubelet, etcd, node ports and the agent's own, on every kind of node; and the API server's port for few."""
     targets = list(_nodes(cluster))
     asked, broken = 0, []
@@ -88,7 +88,7 @@ def nodes(cluster: Cluster) -> Result:
                 broken.append(_to(pods, target, ports[0], what=what, verdict=verdict))
     claim = "no pod of a tenant reaches kubelet, etcd or a node port"
     evidence = (f"asked of {', '.join(map(str, targets))} on {', '.join(str(port.number) for port in NODE_PORTS)}",)
-    return Result("nodes", claim, asked, tuple(broken), row="H14", evidence=evidence)
+    return Result("node-ports", claim, asked, tuple(broken), row="H14", evidence=evidence, number=4)
 
 
 def resolvers(cluster: Cluster) -> Result:
@@ -101,7 +101,7 @@ def resolvers(cluster: Cluster) -> Result:
             asked += len(group) * len(ports)
             broken += _asked_resolvers(cluster, pods, group, ports)
     claim = "no pod of a tenant asks another resolver, plainly or over TLS or HTTPS"
-    return Result("resolvers", claim, asked, tuple(broken), row="H14")
+    return Result("resolvers", claim, asked, tuple(broken), row="H14", number=4)
 
 
 def _is_no_resolver(cluster: Cluster, party: Party) -> bool:

@@ -9,13 +9,18 @@ from isolation import outside_invariants as outside
 from isolation import policy_shapes as shape
 from isolation.bypasses import no_bypass
 from isolation.cluster import cluster_of
+from isolation.effective import effective
 from isolation.inventory import Inventory
 from isolation.liveness import alive
+from isolation.monotone import monotone
 from isolation.name_invariants import names
 from isolation.open_flows import OpenFlow, open_flows
+from isolation.pod_invariants import accounted, backends
+from isolation.portable import portable
 from isolation.refusals import Refused
 from isolation.results import Result
 from isolation.settings import settings
+from isolation.storage_claims import NO_CLAIMS, StorageClaims, storage, storage_claims
 from isolation.tree import Tree, read_tree
 from isolation.tree_invariants import GROUPS
 
@@ -32,23 +37,32 @@ INVARIANTS = (
     shape.server_names,
     shape.one_proxy,
     settings,
+    accounted,
+    backends,
     network.apart,
     names,
     outside.addresses,
     outside.metadata,
-    outside.nodes,
+    outside.node_ports,
     outside.resolvers,
-    network.closed,
+    storage,
+    monotone,
+    effective,
     alive,
+    portable,
+    network.closed,
 )
-_OF_PAIRS = frozenset({"apart", "names"})  # these ask about another tenant, which a cluster of one has not
-_BY_VERDICTS = frozenset({"apart", "names", "addresses", "metadata", "nodes", "resolvers", "closed", "alive"})
+_OF_PAIRS = frozenset(
+    {"apart", "names", "addresses", "storage"}
+)  # these ask about another tenant, which a cluster of one has not
+_BY_VERDICTS = frozenset({"apart", "names", "addresses", "metadata", "node-ports", "resolvers", "closed", "alive"})
 
 
 @dataclass(frozen=True)
 class Proof:
     """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts;
-    allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject."""
+    allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject;
+    claims: what keeps each tenant from each other tenant's bucket."""
 
     tenants: tuple[str, ...]
     classes: int
@@ -56,6 +70,7 @@ class Proof:
     flows: int
     allowed: tuple[OpenFlow, ...]
     groups: Mapping[str, tuple[Result, ...]]
+    claims: StorageClaims = NO_CLAIMS
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -86,7 +101,7 @@ def prove_tree(tree: Tree) -> Proof:
     groups = {NETWORK: tuple(_without_pairs(ask(cluster), pairs) for ask in INVARIANTS)}
     groups |= {name: tuple(ask(inventory) for ask in group) for name, group in GROUPS.items()}
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
-    return Proof(tenants, len(cluster.classes.all), pairs, flows, open_flows(cluster), groups)
+    return Proof(tenants, len(cluster.classes.all), pairs, flows, open_flows(cluster), groups, storage_claims(cluster))
 
 
 def _without_pairs(result: Result, pairs: int) -> Result:

@@ -31,7 +31,8 @@ class Result:
     """One invariant over the whole tree.
 
     asked: questions answered; row: of docs/requirements.md, if any; vacuous: why there is rightly nothing to ask;
-    evidence: the certificate, what makes it hold, in lines that name pods, rules, files and lines.
+    evidence: the certificate, what makes it hold, in lines that name pods, rules, files and lines; number: of the nine
+    claims about the network to which it belongs (docs/guides/isolation.md), 0 for what these rest on.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Result:
     row: str = ""
     vacuous: str = ""
     evidence: tuple[str, ...] = ()
+    number: int = 0
 
     @property
     def holds(self) -> bool:
