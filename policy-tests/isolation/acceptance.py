@@ -1,118 +1,152 @@
 """What the agent rejects. A rejected object enforces nothing, all of it, so that one bad rule opens everything.
 
-Source: Cilium 1.20.2, pkg/policy/api/rule_validation.go, each shape reproduced in the engine.
+Source: Cilium 1.20.2, pkg/policy/api/rule_validation.go, in its order; what the CRD's schema refuses beyond is in
+decoding.py. The agent stops at the first fault; here all are named.
 """
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 from typing import Any
 
+from isolation.addresses import Network, address_or_network_of, is_inside, network_of
+from isolation.agent import DEFAULT_AGENT, Agent
+from isolation.decoding import Decoding, decoded_specs
 from isolation.entities import ENTITIES
-from isolation.ports import LAST_PORT
+from isolation.faults import Fault
+from isolation.icmp import FAMILIES, icmp_type
+from isolation.label_syntax import selector_faults
+from isolation.name_syntax import fqdn_faults
+from isolation.node import Node
+from isolation.port_acceptance import port_rule_faults
+from isolation.tree import Document
 
-_SECTIONS = ("ingress", "ingressDeny", "egress", "egressDeny")
+SECTIONS = ("ingress", "ingressDeny", "egress", "egressDeny")
+CLUSTERWIDE = "CiliumClusterwideNetworkPolicy"
 _L3 = ("Endpoints", "Entities", "CIDR", "CIDRSet", "FQDNs", "Nodes", "Services", "Groups")
-_MOST_PORTS = 40
+_MOST_TYPES = 40
 
 
-def rejections(body: Mapping[str, Any]) -> list[str]:
-    """Why the agent would reject a CiliumNetworkPolicy or CiliumClusterwideNetworkPolicy; empty when it accepts it."""
-    specs = [spec for spec in (body.get("spec"), *(body.get("specs") or ())) if isinstance(spec, Mapping)]
-    if not specs:
-        return ["neither spec nor specs"]
-    is_clusterwide = body.get("kind") == "CiliumClusterwideNetworkPolicy"
-    return [fault for spec in specs for fault in _spec_faults(spec, is_clusterwide=is_clusterwide)]
+def rejections(body: Mapping[str, Any], agent: Agent = DEFAULT_AGENT) -> list[Fault]:
+    """Why the agent would reject a Cilium policy; empty when it accepts it. Any plain data will do."""
+    document = Document("policy", dict(body), {})
+    decoding = Decoding()
+    specs = decoded_specs(Node(document, (), document.body), decoding)
+    return decoding.mistyped or object_faults(document, specs, agent)
 
 
-def _spec_faults(spec: Mapping[str, Any], *, is_clusterwide: bool) -> Iterator[str]:
-    if "nodeSelector" in spec and not is_clusterwide:
-        yield "nodeSelector in a namespaced policy"
-    elif "endpointSelector" not in spec and "nodeSelector" not in spec:
-        yield "no endpointSelector"
-    if not any(spec.get(section) for section in _SECTIONS):
-        yield "no section has an entry"
-    for section in _SECTIONS:
-        for index, rule in enumerate(spec.get(section) or ()):
-            for fault in _rule_faults(rule or {}, section):
-                yield f"{section}[{index}]: {fault}"
+def schema_faults(body: Mapping[str, Any]) -> list[Fault]:
+    """Why the API server would refuse a Cilium policy by its schema; an agent that gets it may enforce it all the
+    same."""
+    document = Document("policy", dict(body), {})
+    decoding = Decoding()
+    decoded_specs(Node(document, (), document.body), decoding)
+    return list(decoding.schema_faults)
 
 
-def _rule_faults(rule: Mapping[str, Any], section: str) -> Iterator[str]:
+def object_faults(document: Document, specs: list[Node], agent: Agent) -> list[Fault]:
+    """Faults of a decoded object (pkg/k8s/apis/cilium.io/v2/cnp_types.go, Parse)."""
+    faults = [] if document.name else [Fault(("metadata", "name"), "is missing")]
+    if document.body.get("spec") is None and document.body.get("specs") is None:
+        faults.append(Fault((), "neither spec nor specs"))
+    is_clusterwide = document.kind == CLUSTERWIDE or not document.namespace
+    return faults + [fault for spec in specs for fault in _spec_faults(spec, agent, is_clusterwide=is_clusterwide)]
+
+
+def _spec_faults(spec: Node, agent: Agent, *, is_clusterwide: bool) -> Iterator[Fault]:
+    """One rule of Go's `Rule.Sanitize`."""
+    if not any(spec.value.get(section) for section in SECTIONS):
+        yield Fault(spec.path, "no section has an entry, so the policy is lost; write `- {}` to deny by default")
+    selectors = [name for name in ("endpointSelector", "nodeSelector") if spec.has(name)]
+    if len(selectors) != 1:
+        yield Fault(spec.path, f"has {' and '.join(selectors) or 'no endpointSelector'}; write exactly one selector")
+    for name in selectors:
+        yield from selector_faults(spec.at(name))
+    if "nodeSelector" in selectors and not is_clusterwide:
+        yield Fault(spec.at("nodeSelector").path, "nodeSelector in a namespaced policy")
+    yield from (
+        Fault(label.path, "a label without `key`") for label in spec.each("labels") if not label.value.get("key")
+    )
+    for section in SECTIONS:
+        for entry in spec.each(section):
+            yield from _entry_faults(entry, section, agent)
+            if "nodeSelector" in selectors:
+                yield from _host_faults(entry, section)
+
+
+def _entry_faults(entry: Node, section: str, agent: Agent) -> Iterator[Fault]:
     side = "to" if section.startswith("egress") else "from"
-    kinds = [side + kind for kind in _L3 if rule.get(side + kind)]
+    kinds = [side + kind for kind in _L3 if entry.value.get(side + kind)]
     if len(kinds) > 1:
-        yield f"{' and '.join(kinds)} in one rule"
-    if rule.get(f"{side}Nodes"):
-        yield f"{side}Nodes needs an option that is off"
-    for name in rule.get(f"{side}Entities") or ():
-        if str(name).lower() not in ENTITIES:
-            yield f"unknown entity {name!r}"
-    yield from _cidr_faults(rule, side)
-    for fqdn in rule.get("toFQDNs") or ():
-        if "matchName" in fqdn and "matchPattern" in fqdn:
-            yield "matchName and matchPattern in one selector"
-    if rule.get("icmps") and rule.get("toPorts"):
-        yield "icmps and toPorts in one rule"
-    for entry in rule.get("toPorts") or ():
-        yield from _port_faults(entry or {}, section)
+        yield Fault(entry.path, f"{' and '.join(kinds)} in one rule; write one rule for each")
+    if entry.value.get(f"{side}Nodes") and not agent.node_selector_labels:
+        yield Fault(entry.at(f"{side}Nodes").path, "needs the option enable-node-selector-labels, which is off")
+    yield from _peer_faults(entry, side)
+    yield from _icmp_faults(entry, agent)
+    for item in entry.each("toPorts"):
+        yield from port_rule_faults(item, section, agent)
 
 
-def _cidr_faults(rule: Mapping[str, Any], side: str) -> Iterator[str]:
-    for text in rule.get(f"{side}CIDR") or ():
-        if not _is_network(text):
-            yield f"{text!r} is no range"
-    for item in rule.get(f"{side}CIDRSet") or ():
-        cidr = item.get("cidr")
-        if cidr is None:
-            continue
-        if "/" not in str(cidr) or not _is_network(cidr):
-            yield f"{cidr!r} has no prefix length"
-            continue
-        for text in item.get("except") or ():
-            if not _is_network(text) or not _is_inside(text, cidr):
-                yield f"except {text!r} is not inside {cidr}"
+def _peer_faults(entry: Node, side: str) -> Iterator[Fault]:
+    for kind in (f"{side}Endpoints", f"{side}Nodes"):
+        for selector in entry.each(kind):
+            yield from selector_faults(selector)
+    for item in entry.each(f"{side}CIDR"):
+        if address_or_network_of(item.value) is None:
+            yield Fault(item.path, f"{item.value!r} is no range of addresses")
+    for item in entry.each(f"{side}CIDRSet"):
+        yield from _range_set_faults(item)
+    for item in entry.each(f"{side}Entities"):
+        if item.value not in ENTITIES:
+            yield Fault(item.path, f"unknown entity {item.value!r}; known: {', '.join(sorted(ENTITIES))}")
+    for item in entry.each("toFQDNs"):
+        yield from fqdn_faults(item)
 
 
-def _port_faults(entry: Mapping[str, Any], section: str) -> Iterator[str]:
-    ports = entry.get("ports") or ()
-    if len(ports) > _MOST_PORTS:
-        yield f"{len(ports)} ports are more than {_MOST_PORTS}"
-    for port in ports:
-        text = str(port.get("port", "0"))
-        if text.isdecimal() and int(text) > LAST_PORT:
-            yield f"port {text} is above {LAST_PORT}"
-    rules = {kind: value for kind, value in (entry.get("rules") or {}).items() if value}
-    if len(rules) > 1:
-        yield f"{' and '.join(sorted(rules))} rules on one port"
-    if entry.get("serverNames") and rules and not entry.get("terminatingTLS"):
-        yield "serverNames and L7 rules on one port"
-    if rules:
-        yield from _l7_faults(rules, ports, section)
+def _host_faults(entry: Node, section: str) -> Iterator[Fault]:
+    """L7 rules that a policy on nodes may not have: any on ingress, HTTP on egress."""
+    for item in entry.each("toPorts"):
+        rules = item.at("rules")
+        if section == "ingress" and any(rules.value.get(kind) for kind in ("dns", "http") if rules.value):
+            yield Fault(rules.path, "L7 rules on ingress of nodes")
+        elif section == "egress" and rules.each("http"):
+            yield Fault(rules.path, "http rules on egress of nodes")
 
 
-def _l7_faults(rules: Mapping[str, Any], ports: Any, section: str) -> Iterator[str]:
-    if "dns" in rules and not section.startswith("egress"):
-        yield "dns rules on ingress"
-    for port in ports:
-        protocol = str(port.get("protocol", "ANY")).upper()
-        if str(port.get("port", "0")) == "0":
-            yield "L7 rules on port 0"
-        if "dns" in rules and port.get("endPort", 0):
-            yield "dns rules on a range of ports"
-        if "http" in rules and protocol != "TCP":
-            yield f"http rules on {protocol}"
+def _range_set_faults(item: Node) -> Iterator[Fault]:
+    kinds = [kind for kind in ("cidr", "cidrGroupRef") if item.value.get(kind)]
+    kinds += ["cidrGroupSelector"] if item.has("cidrGroupSelector") else []
+    if len(kinds) != 1:
+        yield Fault(item.path, f"has {' and '.join(kinds) or 'no cidr'}; write exactly one of cidr and a group")
+    if item.has("cidrGroupSelector"):
+        yield from selector_faults(item.at("cidrGroupSelector"))
+    if kinds == ["cidr"]:
+        network = network_of(item.value["cidr"])
+        if network is None:
+            yield Fault(item.path, f"{item.value['cidr']!r} has no prefix length, or is no range of addresses")
+        else:
+            yield from _except_faults(item, network)
 
 
-def _is_network(text: Any) -> bool:
-    try:
-        ip_network(str(text), strict=False)
-    except ValueError:
-        return False
-    return True
+def _except_faults(item: Node, network: Network) -> Iterator[Fault]:
+    for excepted in item.each("except"):
+        inner = network_of(excepted.value)
+        if inner is None or not is_inside(inner, network):
+            yield Fault(excepted.path, f"except {excepted.value!r} is not inside {network}")
 
 
-def _is_inside(inner: str, outer: str) -> bool:
-    small, large = ip_network(inner, strict=False), ip_network(outer, strict=False)
-    if small.version != large.version:
-        return False
-    return small.network_address in large and small.prefixlen >= large.prefixlen
+def _icmp_faults(entry: Node, agent: Agent) -> Iterator[Fault]:
+    items = entry.each("icmps")
+    if items and not agent.icmp_rules:
+        yield Fault(entry.at("icmps").path, "needs the option enable-icmp-rules, which is off")
+    if items and entry.value.get("toPorts"):
+        yield Fault(entry.path, "icmps and toPorts in one rule; write one rule for each")
+    for item in items:
+        if len(types := item.each("fields")) > _MOST_TYPES:
+            yield Fault(item.path, f"{len(types)} types are more than {_MOST_TYPES}")
+        for each in types:
+            family = each.value.get("family", "")
+            if family and family not in FAMILIES:
+                yield Fault(each.path, f"family {family!r} is none of {', '.join(FAMILIES)}")
+            if not each.has("type"):
+                yield Fault(each.path, "`type` is missing")
+            elif icmp_type(each.value["type"], family) is None:
+                yield Fault(each.path, f"{each.value['type']!r} is no type of {family or 'IPv4'}")

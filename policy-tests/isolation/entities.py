@@ -1,23 +1,20 @@
 """Peers of a rule: label selectors, entities, address ranges, names. Each answers whether it selects an identity.
 
-Source: Cilium 1.20, pkg/policy/api/entity.go, cidr.go, fqdn.go. Ranges and names never select pods or nodes.
+Source: Cilium 1.20.2, pkg/policy/types/selector.go, pkg/policy/api/entity.go, cidr.go, fqdn.go. Ranges and names never
+select pods or nodes.
 """
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Protocol
 
-from isolation.identities import Identity
+from isolation.addresses import Network
+from isolation.identities import CLUSTER_ENTITIES, WORLD_ENTITIES, Identity
 from isolation.labels import CLUSTER
 from isolation.names import NamePattern
 from isolation.node import Node
 from isolation.selectors import LabelSelector
 
-Network = IPv4Network | IPv6Network
-
-_WORLD = ("world", "world-ipv4", "world-ipv6")
-_CLUSTER = ("host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver")
-ENTITIES = frozenset({"all", "world", "world-ipv4", "world-ipv6", "cluster", "none", *_CLUSTER})
+ENTITIES = frozenset({"all", *WORLD_ENTITIES, "cluster", "cluster-mesh", "none", *CLUSTER_ENTITIES})
 
 
 class Peer(Protocol):
@@ -50,25 +47,34 @@ class Entity:
             case "none":
                 return False
             case "world":
-                return _is_any(identity, _WORLD)
+                return is_any(identity, WORLD_ENTITIES)
             case "cluster":
-                return _is_any(identity, _CLUSTER) or identity.labels.value("k8s", CLUSTER) == self.cluster
+                return is_any(identity, CLUSTER_ENTITIES) or identity.labels.value("k8s", CLUSTER) == self.cluster
+            case "cluster-mesh":
+                return is_any(identity, CLUSTER_ENTITIES) or identity.labels.value("any", CLUSTER) is not None
             case _:
-                return _is_any(identity, (self.name,))
+                return is_any(identity, (self.name,))
 
 
 @dataclass(frozen=True)
 class Cidr:
-    """One range with its exceptions; an exception does not select, it does not deny."""
+    """One range with its exceptions; an exception does not select, it does not deny.
+
+    world: the reserved label for which the range of all addresses stands; an identity without an address has only that.
+    """
 
     network: Network
     excepted: tuple[Network, ...] = ()
+    world: str = "world"
 
     def selects(self, identity: Identity) -> bool:
-        address = identity.address
-        if address is None or address not in self.network:
+        if not is_any(identity, WORLD_ENTITIES):
             return False
-        return not any(address in network for network in self.excepted)
+        address = identity.address
+        if address is None:
+            is_all = self.network.prefixlen == 0 and all(network.prefixlen for network in self.excepted)
+            return is_all and is_any(identity, (self.world,))
+        return address in self.network and not any(address in network for network in self.excepted)
 
 
 @dataclass(frozen=True)
@@ -82,23 +88,9 @@ class Fqdn:
 
 
 def entity_peer(node: Node, cluster: str) -> Entity:
-    return Entity(node.text().lower(), cluster)
+    return Entity(node.text(), cluster)
 
 
-def cidr_peer(node: Node) -> Cidr:
-    """An item of toCIDR; a bare address is one address."""
-    return Cidr(ip_network(node.text(), strict=False))
-
-
-def cidr_set_peer(node: Node) -> Cidr:
-    """An item of toCIDRSet. Groups of addresses are refused: they live outside of the tree."""
-    fields = node.fields("cidr", "except")
-    if "cidr" not in fields:
-        raise node.refused("an item without `cidr` is not understood; name the range")
-    excepted = fields["except"].items() if "except" in fields else []
-    ranges = tuple(ip_network(item.text(), strict=False) for item in excepted)
-    return Cidr(ip_network(fields["cidr"].text(), strict=False), ranges)
-
-
-def _is_any(identity: Identity, names: tuple[str, ...]) -> bool:
+def is_any(identity: Identity, names: tuple[str, ...]) -> bool:
+    """Whether the identity carries one of the reserved labels."""
     return any(identity.labels.value("reserved", name) is not None for name in names)

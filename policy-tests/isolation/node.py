@@ -8,7 +8,7 @@ from isolation.refusals import Refused
 from isolation.tree import Document
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Node:
     """A value inside a document."""
 
@@ -30,6 +30,18 @@ class Node:
         if not isinstance(self.value, list):
             raise self.refused(f"{self.value!r} is no list")
         return [self._child(index) for index in range(len(self.value))]
+
+    def has(self, key: str) -> bool:
+        """Whether the mapping has the field, with a value."""
+        return isinstance(self.value, dict) and self.value.get(key) is not None
+
+    def at(self, key: str) -> "Node":
+        """A field of the mapping; its value is None when it is absent."""
+        return Node(self.document, (*self.path, key), self.value.get(key) if isinstance(self.value, dict) else None)
+
+    def each(self, key: str) -> list["Node"]:
+        """The items of a field; none when the field is absent."""
+        return self.at(key).items() if self.has(key) else []
 
     def text(self) -> str:
         if not isinstance(self.value, str):

@@ -1,5 +1,6 @@
 """Ports and protocols of rules and flows. For ICMP the number is the type."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,12 +12,12 @@ NONE_NAMED: NamedPorts = MappingProxyType({})
 
 LAST_PORT = 65535
 PROTOCOLS = ("TCP", "UDP", "SCTP")  # what `ANY` stands for; never ICMP
-_ICMP_TYPES = {  # Source: Cilium 1.20, pkg/policy/api/icmp.go; the names that rules of ours could use
-    ("IPv4", "EchoReply"): 0,
-    ("IPv4", "EchoRequest"): 8,
-    ("IPv6", "EchoRequest"): 128,
-    ("IPv6", "EchoReply"): 129,
-}
+EXTENDED = ("VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH")  # protocols without ports, behind an option
+_NAME = re.compile(r"([a-zA-Z0-9]-?)*[a-zA-Z](-?[a-zA-Z0-9])*")
+_LONGEST_NAME = 15
+_NUMBER = re.compile(r"[0-9]+(_[0-9]+)*")
+_PREFIXED = re.compile(r"0[xX](_?[0-9a-fA-F])+|0[oO](_?[0-7])+|0[bB](_?[01])+")
+_MOST_DIGITS = 64
 
 
 @dataclass(frozen=True, order=True)
@@ -33,12 +34,14 @@ class Port:
 @dataclass(frozen=True)
 class PortRange:
     """What a rule covers, both ends included. name: a named port, whose number the endpoint at the end of the flow
-    gives (`named`: name and protocol -> number); first and last are 0 then."""
+    gives (`named`: name and protocol -> number); first and last are 0 then. end_port: as written; the engine keeps
+    53 and 53-53 apart."""
 
     first: int
     last: int
     protocol: str
     name: str = ""
+    end_port: int = 0
 
     def covers(self, port: Port, named: NamedPorts = NONE_NAMED) -> bool:
         if self.name:
@@ -61,31 +64,38 @@ class PortRange:
         return f"{span if self.first == self.last or span == '*' else f'{self.first}-{self.last}'}/{self.protocol}"
 
 
+def is_port_name(text: str) -> bool:
+    """Letters, digits and single dashes inside, at least one letter, at most 15 characters.
+
+    Source: RFC 6335, section 5.1; Cilium 1.20, pkg/iana. Hence `0x50` is a name and no number.
+    """
+    return len(text) <= _LONGEST_NAME and bool(_NAME.fullmatch(text))
+
+
+def number_of(text: str) -> int | None:
+    """The number that Go's ParseUint with base 0 makes of the text, of any size; None when it is none. `010` is 8."""
+    if len(text) > _MOST_DIGITS:
+        return None
+    if _PREFIXED.fullmatch(text):
+        return int(text.replace("_", ""), 0)
+    if not _NUMBER.fullmatch(text):
+        return None
+    digits = text.replace("_", "")
+    if not digits.startswith("0"):
+        return int(digits)
+    return int(digits, 8) if not set(digits) & set("89") else None
+
+
 def port_range(node: Node) -> PortRange:
-    """An item of `ports`. Port 0 is every port; an endPort below the port is no range (seen in the engine)."""
-    fields = node.fields("port", "endPort", "protocol")
-    text = fields["port"].text() if "port" in fields else "0"
-    if not text.isdecimal():
-        raise fields["port"].refused(f"{text!r} is a named port, which is not understood; write its number")
-    protocol = fields["protocol"].text().upper() if "protocol" in fields else "ANY"
-    protocol = protocol or "ANY"
-    if protocol not in {"ANY", *PROTOCOLS}:
-        raise fields["protocol"].refused(f"{protocol} is not understood; known: ANY, {', '.join(PROTOCOLS)}")
-    first = int(text)
-    if first == 0:
-        return PortRange(0, LAST_PORT, protocol)
-    last = fields["endPort"].value if "endPort" in fields else first
-    return PortRange(first, max(first, int(last)), protocol)
+    """An item of `ports` that the agent accepts.
 
-
-def icmp_range(node: Node) -> PortRange:
-    """An item of icmps[].fields."""
-    fields = node.fields("type", "family")
-    family = fields["family"].text() if "family" in fields else "IPv4"
-    kind = fields["type"].value
-    number = kind if isinstance(kind, int) else _ICMP_TYPES.get((family, kind))
-    if number is None and isinstance(kind, str) and kind.isdecimal():
-        number = int(kind)
-    if number is None:
-        raise fields["type"].refused(f"{kind!r} is not understood; write the number")
-    return PortRange(number, number, "ICMPv6" if family == "IPv6" else "ICMP")
+    Port 0, or none where an option allows that, is every port; a name has no range; an endPort below the port is no
+    range (seen in the engine). The engine keeps 16 bits of the endPort.
+    """
+    text = node.value.get("port", "")
+    protocol = node.value.get("protocol", "").upper() or "ANY"
+    if is_port_name(text):
+        return PortRange(0, 0, protocol, name=text.lower())
+    first = number_of(text) or 0
+    end = node.value.get("endPort", 0) & LAST_PORT
+    return PortRange(first, max(first, end) if first else LAST_PORT, protocol, end_port=end)

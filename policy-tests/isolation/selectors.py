@@ -1,15 +1,18 @@
-"""Label selectors, parsed strictly, with the terms that Cilium adds by itself.
+"""Label selectors that the agent accepts (label_syntax.py), with the terms that Cilium adds by itself.
 
 Source: Cilium 1.20, pkg/k8s/apis/cilium.io/utils/utils.go (getEndpointSelector), pkg/policy/api/selector.go.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from isolation.labels import CLUSTER, NAMESPACE, NAMESPACE_LABELS, Labels
 from isolation.node import Node
 
-_OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")
+# Sources whose labels stand for addresses and names, which selectors of labels cannot be asked about here.
+_SOURCES_OF_ADDRESSES = frozenset({"cidr", "cidrgroup", "fqdn"})
+STARTING = ("reserved", "init")  # pods whose labels are not known yet
 
 
 @dataclass(frozen=True)
@@ -23,15 +26,19 @@ class Requirement:
 
     def holds(self, labels: Labels) -> bool:
         value = labels.value(self.source, self.key)
+        return self.holds_for(() if value is None else (value,))
+
+    def holds_for(self, there: Collection[str]) -> bool:
+        """Whether the term holds where the key has these values; with none the key is absent."""
         match self.operator:
             case "In":
-                return value is not None and value in self.values
+                return any(value in self.values for value in there)
             case "NotIn":
-                return value is None or value not in self.values
+                return not any(value in self.values for value in there)
             case "Exists":
-                return value is not None
+                return bool(there)
             case _:
-                return value is None
+                return not there
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,8 @@ class LabelSelector:
     @cached_property
     def namespaces(self) -> frozenset[str] | None:
         """The only namespaces whose pods the selector can match, or None when it may match any."""
-        pins = [term.values for term in self.requirements if term.key == NAMESPACE and term.operator == "In"]
+        terms = (term for term in self.requirements if term.key == NAMESPACE and term.source in {"k8s", "any"})
+        pins = [term.values for term in terms if term.operator == "In"]
         return frozenset.intersection(*pins) if pins else None
 
     def values_of(self, key: str) -> frozenset[str]:
@@ -57,10 +65,14 @@ class LabelSelector:
 
 @dataclass(frozen=True)
 class Scope:
-    """Where a selector stands. namespace: None in a clusterwide policy; cluster: None when any cluster counts."""
+    """Where a selector stands. namespace: None in a clusterwide policy; cluster: None when any cluster counts.
+
+    starts: the policy's subject names pods whose labels are not known yet, so that no namespace is asked of its peers.
+    """
 
     namespace: str | None
     cluster: str | None
+    starts: bool = False
 
 
 def subject_selector(node: Node, scope: Scope) -> LabelSelector:
@@ -69,76 +81,93 @@ def subject_selector(node: Node, scope: Scope) -> LabelSelector:
     labels, expressions = _labels(node), _expressions(node)
     if scope.namespace is not None:
         labels = [term for term in labels if (term.source, term.key) != ("k8s", NAMESPACE)]
-        labels.append(_in("k8s", NAMESPACE, scope.namespace))
-    return LabelSelector((*labels, *expressions))
+        labels.append(is_in("k8s", NAMESPACE, scope.namespace))
+    return _selector([*labels, *expressions])
+
+
+def node_selector(node: Node) -> LabelSelector:
+    """nodeSelector of a clusterwide policy, as written."""
+    return _selector(_written(node))
+
+
+def names_starting(selector: LabelSelector) -> bool:
+    """Whether a subject names `reserved:init`."""
+    return any((term.source, term.key) == STARTING for term in selector.requirements)
 
 
 def peer_selector(node: Node, scope: Scope) -> LabelSelector:
     """fromEndpoints, toEndpoints. A selector with any `reserved:` key gets neither namespace nor cluster term."""
-    written = _requirements(node)
+    written = _written(node)
     if any(term.source == "reserved" for term in written):
-        return LabelSelector(tuple(written))
+        return _selector(written)
     added = []
-    if not any(_names_namespace(term) for term in written):
-        own = scope.namespace
-        added.append(Requirement("k8s", NAMESPACE, "Exists") if own is None else _in("k8s", NAMESPACE, own))
-    if scope.cluster is not None and not any(term.key == CLUSTER for term in written):
-        added.append(_in("k8s", CLUSTER, scope.cluster))
-    return LabelSelector((*written, *added))
+    if not any(_is_of_pods(term, NAMESPACE) for term in written):
+        if scope.namespace is None:
+            added += [] if scope.starts else [Requirement("k8s", NAMESPACE, "Exists")]
+        elif not any(_names_namespace_labels(term) for term in written):
+            added.append(is_in("k8s", NAMESPACE, scope.namespace))
+    return _selector([*written, *added, *_cluster_term(written, scope)])
 
 
-def plain_selector(node: Node, scope: Scope) -> LabelSelector:
-    """podSelector of a NetworkPolicy: keys are labels of pods of the policy's namespace."""
-    terms = (Requirement("k8s", term.key, term.operator, term.values) for term in _requirements(node))
-    return LabelSelector((*terms, _in("k8s", NAMESPACE, scope.namespace or "")))
+def node_peer_selector(node: Node, scope: Scope) -> LabelSelector:
+    """fromNodes, toNodes: remote nodes only, by the labels of their Node objects."""
+    written = _written(node)
+    remote = Requirement("reserved", "remote-node", "Exists")
+    return _selector([*written, remote, *_cluster_term(written, scope)])
 
 
-def _in(source: str, key: str, *values: str) -> Requirement:
+def prefixed_selector(node: Node, source: str) -> LabelSelector:
+    """A selector whose keys without a source are of this one."""
+    return LabelSelector(tuple(_written(node, source)))
+
+
+def is_in(source: str, key: str, *values: str) -> Requirement:
     return Requirement(source, key, "In", frozenset(values))
 
 
-def _names_namespace(term: Requirement) -> bool:
-    if term.source not in {"k8s", "any"}:
-        return False
-    return term.key == NAMESPACE or term.key.startswith(NAMESPACE_LABELS)
-
-
-def _requirements(node: Node) -> list[Requirement]:
-    return _labels(node) + _expressions(node)
-
-
-def _labels(node: Node) -> list[Requirement]:
-    labels = node.fields("matchLabels", "matchExpressions").get("matchLabels")
-    if labels is None or labels.is_missing:
+def _cluster_term(written: list[Requirement], scope: Scope) -> list[Requirement]:
+    if scope.cluster is None or any(_is_of_pods(term, CLUSTER) for term in written):
         return []
-    return [_in(*_key(value, key), value.text()) for key, value in labels.fields(*labels.value).items()]
+    return [is_in("k8s", CLUSTER, scope.cluster)]
 
 
-def _expressions(node: Node) -> list[Requirement]:
-    expressions = node.fields("matchLabels", "matchExpressions").get("matchExpressions")
-    if expressions is None or expressions.is_missing:
-        return []
-    return [_expression(item) for item in expressions.items()]
+def _is_of_pods(term: Requirement, key: str) -> bool:
+    return term.source in {"k8s", "any"} and term.key == key
 
 
-def _expression(node: Node) -> Requirement:
-    fields = node.fields("key", "operator", "values")
-    if "key" not in fields or "operator" not in fields:
-        raise node.refused("an expression needs `key` and `operator`")
-    operator = fields["operator"].text()
-    if operator not in _OPERATORS:
-        raise fields["operator"].refused(f"{operator!r} is no operator; known: {', '.join(_OPERATORS)}")
-    values = frozenset(value.text() for value in fields["values"].items()) if "values" in fields else frozenset()
-    if (operator in {"In", "NotIn"}) != bool(values):
-        raise node.refused(f"{operator} with {len(values)} values; In and NotIn need some, the others none")
-    return Requirement(*_key(fields["key"], fields["key"].text()), operator, values)
+def _names_namespace_labels(term: Requirement) -> bool:
+    return term.source in {"k8s", "any"} and term.key.startswith(NAMESPACE_LABELS)
 
 
-def _key(node: Node, written: str) -> tuple[str, str]:
-    """`k8s:app` -> (k8s, app); a key without a source is read under every source."""
+def _selector(terms: list[Requirement]) -> LabelSelector:
+    """`unspec:` is `any:` once it is compared, not where a namespace is looked for."""
+    settled = (replace(term, source="any") if term.source == "unspec" else term for term in terms)
+    return LabelSelector(tuple(settled))
+
+
+def _written(node: Node, source: str = "any") -> list[Requirement]:
+    return _labels(node, source) + _expressions(node, source)
+
+
+def _labels(node: Node, source: str = "any") -> list[Requirement]:
+    labels = node.at("matchLabels")
+    return [is_in(*_key(labels, key, source), value) for key, value in sorted((labels.value or {}).items())]
+
+
+def _expressions(node: Node, source: str = "any") -> list[Requirement]:
+    return [_expression(item, source) for item in node.each("matchExpressions")]
+
+
+def _expression(node: Node, source: str) -> Requirement:
+    values = frozenset(node.value.get("values", ()))
+    return Requirement(*_key(node, node.value.get("key", ""), source), node.value.get("operator", ""), values)
+
+
+def _key(node: Node, written: str, default: str) -> tuple[str, str]:
+    """`k8s:app` -> (k8s, app); a key without a source has the default one, `any`: it is read under every source."""
     source, colon, bare = written.partition(":")
     if not colon:
-        return "any", written
-    if source not in {"k8s", "any", "reserved"}:
-        raise node.refused(f"label source {source!r} is not understood; known: k8s, any, reserved")
+        return default, written
+    if source in _SOURCES_OF_ADDRESSES and source != default:
+        raise node.refused(f"label source {source!r} is not understood; write toCIDR, toCIDRSet or toFQDNs")
     return source, bare
