@@ -1,0 +1,54 @@
+"""Of the rendered trees, Cilium's own engine says what the judge says, and asked directly it says that they hold."""
+
+from collections.abc import Callable
+
+import pytest
+from controlplane.oracle import Oracle
+from differential import compare, reproof, worlds
+from differential.compare import Comparison
+from isolation.cluster import Cluster, cluster_of
+
+pytestmark = pytest.mark.oracle
+
+SIDES = 1_000_000  # fewer questions than this about a whole tree would mean that parties or ports are missing
+
+
+@pytest.fixture(params=["tree", "aws", "mesh"])
+def judged(request: pytest.FixtureRequest) -> Cluster:
+    """The repository's tree and those of the options, each with everyone that the judge asks about."""
+    return cluster_of(request.getfixturevalue(request.param))
+
+
+def shown(what: str, found: Comparison) -> None:
+    print(f"\n{what}: {found.asked} asked, {len(found.mismatches)} wrong", flush=True)
+    assert not found.mismatches[:20]
+
+
+@pytest.mark.requirement("A24")
+def test_every_side_of_every_pair_on_every_port_is_what_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
+    found = compare.sides(oracle, judged)
+    shown("sides of flows, ours and the engine's", found)
+    assert found.asked > SIDES
+
+
+@pytest.mark.requirement("A24")
+def test_objects_flows_and_the_rules_that_decided_are_what_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
+    found = compare.lines(oracle, worlds.world_of(judged), list(worlds.flows_of(judged)))
+    shown("objects and flows with their rules, ours and the engine's", found)
+
+
+@pytest.mark.requirement("A24")
+def test_every_name_is_answered_or_refused_as_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
+    found = compare.lines(oracle, worlds.world_of(judged), list(worlds.queries_of(judged)))
+    shown("queries, ours and the engine's", found)
+
+
+@pytest.mark.parametrize(
+    "claim", [reproof.crossings, reproof.dead_edges, reproof.foreign_names, reproof.unanswered_names]
+)
+def test_the_engine_itself_proves_isolation_and_life(
+    claim: Callable[[Oracle, Cluster], Comparison], judged: Cluster, oracle: Oracle
+) -> None:
+    found = claim(oracle, judged)
+    shown(f"engine alone, {claim.__name__}", found)
+    assert found.asked
