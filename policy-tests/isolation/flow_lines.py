@@ -1,6 +1,6 @@
 """Flow lines of a policy world: read, and answered side by side."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from isolation.merging import Merged
 from isolation.policies import EGRESS, INGRESS, Rule
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.tree import Document
-from isolation.verdicts import PolicyWorld, Side, SideVerdict
+from isolation.verdicts import PolicyWorld, SideVerdict
 
 Answer = dict[str, Any]
 
@@ -117,13 +117,13 @@ def _described(hop: Hop, verdict: SideVerdict) -> Answer:
     if verdict.by:
         made["matched"] = _references(verdict.by)
     if verdict.l7:
-        made |= {"redirect": True, "l7": list(_proxied(hop.side, hop))}
+        made |= {"redirect": True, "l7": _proxied(hop, verdict.l7)}
     return made
 
 
-def _proxied(side: Side, hop: Hop) -> Iterator[Answer]:
-    lanes = side.merged.of(hop.peer, hop.port, side.named_ports(hop.peer))
-    yield from sorted((_listed(lane) for lane in lanes if lane.parser), key=str)
+def _proxied(hop: Hop, parsers: tuple[str, ...]) -> list[Answer]:
+    lanes = hop.side.merged.of(hop.peer, hop.port, hop.side.named_ports(hop.peer))
+    return sorted((_listed(lane) for lane in lanes if lane.parser in parsers), key=str)
 
 
 def _listed(lane: Merged) -> Answer:

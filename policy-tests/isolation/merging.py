@@ -68,11 +68,7 @@ class Merge:
 
 def parser_of(rule: Rule) -> str:
     """The proxy to which a rule sends its traffic; empty for none. Deny rules carry no L7 rules."""
-    if rule.dns is not None:
-        return DNS
-    if rule.http is not None:
-        return HTTP
-    return TLS if rule.server_names is not None or rule.terminates_tls else NONE
+    return rule.redirects[0] if rule.redirects else NONE
 
 
 def may_conflict(rules: Iterable[Rule]) -> bool:

@@ -9,9 +9,10 @@ from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from isolation import lines
+from isolation.agent import Agent
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside, pod
 from isolation.label_filter import LabelFilter
-from isolation.labels import Label, Labels, PodLabels, read_label
+from isolation.labels import CLUSTER, Label, Labels, PodLabels, read_label
 from isolation.lines import Fields, LineError
 from isolation.ports import LAST_PORT, NamedPorts
 from isolation.refusals import Refused
@@ -24,18 +25,11 @@ _NOT_RAW = frozenset({"cidr", "fqdn", "cidrgroup", "node"})  # sources that stan
 class Surroundings:
     """What a peer's labels depend on. host_labels: of the local node; dns: address -> names learned for it."""
 
-    cluster: str
+    agent: Agent
     kept: LabelFilter
     namespaces: Mapping[str, Mapping[str, str]]
     dns: Mapping[str, tuple[str, ...]]
-    ipv4: bool
-    ipv6: bool
     host_labels: frozenset[Label] = frozenset()
-
-    def world(self, family: int) -> str:
-        """The world label of addresses of the family (4 or 6); it is split where the other family is spoken too."""
-        other = self.ipv6 if family == 4 else self.ipv4
-        return f"world-ipv{family}" if other else "world"
 
     def with_host_of(self, peers: Fields) -> "Surroundings":
         """The labels of the local node, which the peer that is the entity `host` gives as `node_labels`."""
@@ -71,6 +65,9 @@ def _raw(name: str, texts: tuple[str, ...]) -> Identity:
         if label.source in _NOT_RAW:
             why = f"raw label {label} stands for an address or an option; name the address (`ip`, `names`)"
             raise Refused(where=f"peer {name}", at="raw", why=why)
+    if not any(label.source == "reserved" or label.key == CLUSTER for label in labels):
+        why = f"raw labels of a pod without {CLUSTER} do not tell whose cluster it is in; name the cluster"
+        raise Refused(where=f"peer {name}", at="raw", why=why)
     return Identity(name, Labels(labels), is_endpoint=True)
 
 
@@ -87,7 +84,7 @@ def _pod(name: str, peer: Fields, around: Surroundings) -> Identity:
     labels = PodLabels(
         namespace=namespace,
         account=_text(peer, "service_account", _ACCOUNT),
-        cluster=_text(peer, "cluster", "") or around.cluster,
+        cluster=_text(peer, "cluster", "") or around.agent.cluster,
         namespace_labels=around.namespaces.get(namespace, {}),
         chosen=lines.labels(_given(peer, "labels", {}), "labels"),
     )
@@ -121,7 +118,7 @@ def _outside(name: str, peer: Fields, around: Surroundings) -> Identity:
         address=address,
         names=frozenset(learned),
         is_api_server=bool(peer.get("kube_apiserver")),
-        world=around.world(4 if address is None else address.version),
+        world=around.agent.world(4 if address is None else address.version),
     )
 
 

@@ -13,8 +13,10 @@ from isolation.entities import Endpoints
 from isolation.identities import Identity
 from isolation.labels import NAMESPACE
 from isolation.merging import DNS, PRECEDENCE, Merge, MergeError, may_conflict, merge, parser_of
+from isolation.node import dotted
 from isolation.policies import EGRESS, INGRESS, Rule
 from isolation.ports import NamedPorts, Port
+from isolation.refusals import Refused
 
 _FEW = 8  # rules of one side that are looked through faster than an index is asked
 _KINDS = {"CiliumClusterwideNetworkPolicy": "ccnp", "CiliumNetworkPolicy": "cnp", "NetworkPolicy": "netpol"}
@@ -41,7 +43,8 @@ class Enforcement(StrEnum):
 class SideVerdict:
     """One endpoint's answer in one direction. `by`: the rules that decided; none on default deny or default allow.
 
-    l7: proxies whose rules cover the flow, sorted. error: why no policy can be computed; then nothing is allowed.
+    l7: the parser of the proxy that the traffic is sent to. error: why no policy can be computed; then nothing is
+    allowed.
     """
 
     is_allowed: bool
@@ -77,7 +80,7 @@ class Side:
         if self.error:
             return SideVerdict(is_allowed=False, is_enforced=True, error=self.error)
         named = self.named_ports(peer)
-        matching = [rule for rule in selecting if _covers(rule, port, named)]
+        matching = [rule for rule in selecting if rule.covers(port, named)]
         if denies := [rule for rule in matching if rule.is_deny]:
             return SideVerdict(is_allowed=False, is_enforced=True, by=tuple(denies))
         if redirects := [rule for rule in matching if parser_of(rule)]:
@@ -91,15 +94,21 @@ class Side:
         return bool(self.error) or (not self._is_open(peer) and all(rule.is_deny for rule in selecting))
 
     def name_filter(self, server: Identity, port: Port) -> "NameFilter":
-        """What stands between the endpoint and this server. All allows of exactly this port that select the server
-        are one filter; ranges and rules without ports are no part of it."""
+        """What stands between the endpoint and this server. All allows of the same port as written that select the
+        server are one filter; ranges and rules without ports are no part of it. Raises Refused where DNS rules for one
+        port are written in two ways (a name and a number): the last that the agent happens to take replaces the other.
+        """
         reached = self.verdict(server, port)
         if not reached.is_allowed:
             return NameFilter(Dns.DROPPED, reached.by)
         if DNS not in reached.l7:
             return NameFilter(Dns.UNFILTERED, reached.by)
         named = self.named_ports(server)
-        same = (rule for rule in self.selecting(server) if not rule.is_deny and _is_exactly(rule, port, named))
+        written = {way: rule for rule in reached.by for way in _exact_spellings(rule, port, named)}
+        if len(written) > 1:
+            raise _in_two_ways(next(iter(written.values())), port)
+        allows = (rule for rule in self.selecting(server) if not rule.is_deny)
+        same = (rule for rule in allows if written.keys() & _exact_spellings(rule, port, named))
         return NameFilter(None, tuple(same), passes_all=not self.denies_by_default)
 
     def named_ports(self, peer: Identity) -> NamedPorts:
@@ -122,7 +131,7 @@ class Side:
                 kinds |= dict.fromkeys(kinds.keys() & set(lane.rules), lane.parser)
         winner = next(kind for kind in PRECEDENCE if kind in kinds.values())
         by = tuple(rule for rule in redirects if kinds[rule] == winner)
-        return SideVerdict(is_allowed=True, is_enforced=True, by=by, l7=tuple(sorted(set(kinds.values()))))
+        return SideVerdict(is_allowed=True, is_enforced=True, by=by, l7=(winner,))
 
     @cached_property
     def _is_mixed(self) -> bool:
@@ -287,12 +296,16 @@ def _applies(rule: Rule, identity: Identity) -> bool:
     return rule.on_nodes == identity.is_node and rule.subject.matches(identity.labels)
 
 
-def _covers(rule: Rule, port: Port, named: NamedPorts) -> bool:
-    return rule.ports is None or any(span.covers(port, named) for span in rule.ports)
+def _exact_spellings(rule: Rule, port: Port, named: NamedPorts) -> set[tuple[str, int]]:
+    """The ways in which the rule writes exactly this port: each is a filter of its own (name, endPort)."""
+    spans = rule.ports or ()
+    return {(span.name, span.end_port) for span in spans if span.first == span.last and span.covers(port, named)}
 
 
-def _is_exactly(rule: Rule, port: Port, named: NamedPorts) -> bool:
-    return rule.ports is not None and any(span.first == span.last and span.covers(port, named) for span in rule.ports)
+def _in_two_ways(rule: Rule, port: Port) -> Refused:
+    document, path = rule.origin.document, rule.origin.path
+    why = f"DNS rules for {port} are written in two ways, of which one replaces the other; write the number in both"
+    return Refused(where=f"{document.file}:{document.line(path)}", at=dotted(path), why=why)
 
 
 def _peer_namespaces(rule: Rule) -> set[str | None]:

@@ -10,29 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isolation import lines
+from isolation.config_lines import Config, read_config
 from isolation.flow_lines import Answer, answered, read_flow, reference
 from isolation.identities import Identity
-from isolation.label_filter import label_filter
 from isolation.lines import Fields, LineError
 from isolation.peers import Surroundings, identity_of
 from isolation.policies import POLICY_KINDS, Parsed, parse_policy
 from isolation.profile import CILIUM_VERSION
 from isolation.refusals import Refused
 from isolation.tree import Document
-from isolation.verdicts import Enforcement, PolicyWorld
+from isolation.verdicts import PolicyWorld
 
 ENGINE = f"tenon isolation (Cilium {CILIUM_VERSION})"
 MOST_PEERS = 100_000  # described in flows; more of them are forgotten together, with what was computed for them
 
-_FLAGS = frozenset({"any_cluster", "host_firewall", "ipv4", "ipv6"})
-_FIXED = {  # settings that the evaluator knows at one value only
-    "l7_proxy": True,
-    "icmp_rules": True,
-    "non_default_deny": True,
-    "extended_ip_protocols": False,
-    "node_selector_labels": False,
-}
-_OTHERS = frozenset({"allow_localhost", "cluster", "enforcement", "label_prefixes"})
 _TIERED = "ClusterNetworkPolicy"
 
 
@@ -110,6 +101,11 @@ class Answers:
         except (LineError, RecursionError) as error:
             return self._fault(line, "error", str(error))
 
+    def unread(self, why: str) -> Answer:
+        """The answer to a line that was not even read; it may have been a world."""
+        self.world = None
+        return self._fault({}, "error", f"the line {why}")
+
     def _answer(self, line: Fields) -> Answer:
         if line.get("type") == "world" or "policies" in line:
             self.world, self._why = None, "the world before this line was refused"
@@ -138,19 +134,17 @@ def answers(texts: Iterable[str]) -> Iterator[Answer]:
 
 def read_world(line: Fields) -> World:
     """A world line. Raises Refused and LineError."""
-    config = lines.mapping(line.get("config") or {}, "config")
-    _check(config)
-    if line.get("cidr_groups"):
-        raise _refused("cidr_groups are not understood")
+    groups = lines.mapping(line.get("cidr_groups") or {}, "cidr_groups")
+    config = read_config(lines.mapping(line.get("config") or {}, "config"), groups)
     peers = lines.mapping(line.get("peers") or {}, "peers")
     around = _surroundings(line, config).with_host_of(peers)
     read = [_policy(body, index, config) for index, body in enumerate(lines.items(line.get("policies"), "policies"))]
     kept = {report.ref: parsed for report, parsed in read}  # of one kind, namespace and name, the last
     world = PolicyWorld(
         [rule for parsed in kept.values() if parsed for rule in parsed.rules],
-        admits_node=_choice(config, "allow_localhost", ("always", "policy")) == "always",
-        enforcement=Enforcement(_choice(config, "enforcement", tuple(Enforcement))),
-        host_firewall=bool(config.get("host_firewall")),
+        admits_node=config.admits_node,
+        enforcement=config.enforcement,
+        host_firewall=config.host_firewall,
     )
     return World(world, tuple(report for report, _ in read), around, peers)
 
@@ -168,44 +162,18 @@ def _no_constant(name: str) -> object:
     raise ValueError(message)
 
 
-def _check(config: Fields) -> None:
-    for key, value in config.items():
-        if key in _FLAGS:
-            lines.flag(value, f"config.{key}")
-        elif key in _FIXED:
-            if value is not _FIXED[key]:
-                raise _refused(f"config {key}={lines.shown(value)} is not understood; known: {_FIXED[key]}")
-        elif key not in _OTHERS:
-            raise _refused(f"config {key} is not understood")
-
-
-def _choice(config: Fields, key: str, known: tuple[str, ...]) -> str:
-    """A setting of a few words; the first is the default."""
-    found = lines.text(config.get(key) or known[0], f"config.{key}")
-    if found not in known:
-        message = f"config.{key} {lines.shown(found)} is none of {', '.join(known)}"
-        raise LineError(message)
-    return found
-
-
-def _surroundings(line: Fields, config: Fields) -> Surroundings:
+def _surroundings(line: Fields, config: Config) -> Surroundings:
     namespaces = lines.mapping(line.get("namespaces") or {}, "namespaces")
     learned = lines.mapping(line.get("dns") or {}, "dns")
     return Surroundings(
-        cluster=_cluster(config),
-        kept=label_filter(lines.texts(config.get("label_prefixes") or [], "config.label_prefixes")),
+        agent=config.agent,
+        kept=config.kept,
         namespaces={name: lines.labels(labels or {}, f"namespaces.{name}") for name, labels in namespaces.items()},
         dns={address: lines.texts(names, f"dns.{address}") for address, names in learned.items()},
-        ipv4=bool(config.get("ipv4", True)),
-        ipv6=bool(config.get("ipv6", False)),
     )
 
 
-def _cluster(config: Fields) -> str:
-    return lines.text(config.get("cluster") or "default", "config.cluster")
-
-
-def _policy(body: Any, index: int, config: Fields) -> tuple[Report, Parsed | None]:
+def _policy(body: Any, index: int, config: Config) -> tuple[Report, Parsed | None]:
     """One object and what became of it; None where it enforces nothing."""
     if not isinstance(body, dict):
         return Report(f"policies[{index}]", {"parse_error": f"{lines.shown(body)} is no mapping"}), None
@@ -214,9 +182,9 @@ def _policy(body: Any, index: int, config: Fields) -> tuple[Report, Parsed | Non
         raise _refused(f"policies[{index}]: {_TIERED} is not understood; its tiers override other policies")
     if document.kind not in POLICY_KINDS:
         return Report(reference(document), {"parse_error": f"{document.kind} is no kind of policy"}), None
-    parsed = parse_policy(document, cluster=None if config.get("any_cluster") else _cluster(config))
-    rejected = "; ".join(map(str, parsed.rejected))
-    return Report(reference(document), {"sanitize_error": rejected} if rejected else {}), parsed
+    parsed = parse_policy(document, cluster=config.policy_cluster, agent=config.agent, strict=False)
+    rejected, refused = ("; ".join(map(str, faults)) for faults in (parsed.rejected, parsed.schema_faults))
+    return Report(reference(document), {"sanitize_error": rejected} if rejected else {}, refused), parsed
 
 
 def _refused(why: str) -> Refused:
