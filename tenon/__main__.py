@@ -17,6 +17,7 @@ COMMANDS = {
     "new": ("tenon.new", "write a commented tenant file that passes"),
     "diff": ("tenon.diff", "what a change does: removals, flows, rights, GPUs and cost, objects"),
     "prove": ("tenon.prove", "prove from rendered/ that no tenant can reach another"),
+    "verdicts": ("tenon.verdicts", "policy worlds and flows in, verdicts out, as JSON Lines"),
     "train": ("tenon.train", "run one training job on this machine"),
     "up": ("tenon.up", "the whole job path on this machine"),
     "promote": ("tenon.promote", "gate -> model record -> re-render -> commit"),
