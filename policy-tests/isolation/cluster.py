@@ -10,6 +10,7 @@ from isolation.classes import CLUSTER, Classes, PodClass, classes_of
 from isolation.entities import Cidr, Endpoints, Entity, Fqdn, Peer
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
 from isolation.labels import reserved
+from isolation.inventory import Inventory
 from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.profile import Profile, read_profile
@@ -62,6 +63,11 @@ class Cluster:
     @cached_property
     def rules(self) -> tuple[Rule, ...]:
         return tuple(self.world.rules)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """The same tree as the invariants of the tree ask about it."""
+        return Inventory(self.tree, self.profile, self.classes.tenants)
 
     @cached_property
     def parties(self) -> tuple[Party, ...]:

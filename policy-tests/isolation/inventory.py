@@ -8,7 +8,7 @@ from typing import Any
 from isolation.classes import tenants_of
 from isolation.pods import WORKFLOW_KINDS, Container, Pod, containers_of, pods_of, workflow_spec
 from isolation.profile import Profile, read_profile
-from isolation.reading import read_documents
+from isolation.templates import Templates
 from isolation.tree import Document, Tree
 
 Key = tuple[str, str | None, str]
@@ -27,7 +27,9 @@ class Inventory:
     @cached_property
     def nested(self) -> tuple[Document, ...]:
         """The manifests inside workflow templates, each as an object of the same namespace."""
-        return tuple(made for document in self.tree.of_kind(*sorted(WORKFLOW_KINDS)) for made in _nested(document))
+        templates = Templates()
+        documents = self.tree.of_kind(*sorted(WORKFLOW_KINDS))
+        return tuple(made for document in documents for made in _nested(document, templates))
 
     @cached_property
     def objects(self) -> tuple[Document, ...]:
@@ -98,9 +100,10 @@ def spec_of(document: Document) -> dict[str, Any]:
     return spec if isinstance(spec, dict) else {}
 
 
-def _nested(document: Document) -> Iterator[Document]:
+def _nested(document: Document, templates: Templates) -> Iterator[Document]:
     for template in workflow_spec(document).get("templates") or ():
         text = (template.get("resource") or {}).get("manifest")
-        for body, _ in read_documents(str(text), where=document.file) if text else ():
+        found = templates.documents(str(text), where=document.file, tenant=tenant_of(document)) if text else ()
+        for body, _ in found:
             metadata = {"namespace": document.namespace, **(body.get("metadata") or {})}
             yield Document(document.file, {**body, "metadata": metadata}, {}, document.place)

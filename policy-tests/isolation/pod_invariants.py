@@ -9,7 +9,6 @@ from typing import Any
 from isolation.buckets import bucket
 from isolation.cluster import Cluster
 from isolation.edges import S3_PORT
-from isolation.inventory import Inventory
 from isolation.results import CounterExample, Result
 from isolation.roles import STORAGE, Roles
 from isolation.services import WRITTEN_BY_HAND, Service, services_of, tenant_behind
@@ -21,7 +20,7 @@ _PARAMETER = "{{"  # of a workflow, filled in when it runs: the account of a slo
 
 def accounted(cluster: Cluster) -> Result:
     """Every pod template runs as an account that is rendered beside it; one on the node's network is the node."""
-    inventory = Inventory(cluster.tree, cluster.profile, cluster.classes.tenants)
+    inventory = cluster.inventory
     rendered: dict[str | None, set[str]] = {}
     for document in cluster.tree.of_kind("ServiceAccount"):
         rendered.setdefault(document.namespace, set()).add(document.name)
@@ -44,9 +43,8 @@ def accounted(cluster: Cluster) -> Result:
 def backends(cluster: Cluster) -> Result:
     """A Service in a tenant's folder leads to pods of that tenant only, the platform's to none of a tenant; and the
     Service behind a bucket's name leads to its tenant's gateway. No peers of a Service are written by hand."""
-    inventory = Inventory(cluster.tree, cluster.profile, cluster.classes.tenants)
     roles = Roles(cluster.classes.tenants, cluster.profile)
-    services = services_of(inventory)
+    services = services_of(cluster.inventory)
     broken = [
         CounterExample(each.file, f"{each.kind} written by hand leads a name anywhere; select pods by a Service")
         for each in cluster.tree.of_kind(*WRITTEN_BY_HAND)
