@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tenon.clusters import clusters
 from tenon.garbage import no_garbage
 from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
 
@@ -24,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from isolation.refusals import Refused
 
     proofs: dict[Path, Proof] = {}
-    for folder in _folders(options.root, options.tree):
+    for folder in clusters(options.root, options.tree):
         try:
             with no_garbage():
                 proofs[folder] = prove(folder)
@@ -36,24 +37,6 @@ def run(options: argparse.Namespace) -> int:
         for folder, proof in proofs.items():
             _tell(folder, proof)
     return int(ExitCode.OK if all(proof.holds for proof in proofs.values()) else ExitCode.CHECK_FAILED)
-
-
-def _folders(root: Path, tree: Path | None) -> list[Path]:
-    """The folders to prove, each a cluster. Raises CommandError when there is none, or when it is not for us to see."""
-    rendered = root / "rendered"
-    try:
-        if tree is not None:
-            if not tree.is_dir():
-                raise CommandError(f"{tree}: is no folder; name a cluster's folder below rendered/")
-            return [tree]
-        if rendered.is_symlink():
-            raise CommandError(f"{rendered}: is a symbolic link; a rendered tree holds folders and files only")
-        found = sorted(folder for folder in rendered.iterdir() if folder.is_dir()) if rendered.is_dir() else []
-    except OSError as error:
-        raise CommandError(f"{error.filename}: cannot be read ({error.strerror}); mend it and prove again") from None
-    if not found:
-        raise CommandError(f"{rendered}: holds no cluster's folder; run `tenon render` first")
-    return found
 
 
 def _tell(folder: Path, proof: "Proof") -> None:

@@ -1,0 +1,168 @@
+"""`why`: each lock with the rules behind it, and a smallest change that flips the answer when it is really made."""
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from isolation.cluster import Cluster, cluster_of
+from isolation.edits import Edit, edited
+from isolation.flips import Flip, flip
+from isolation.policies import EGRESS, INGRESS
+from isolation.questions import QuestionError, port_of, question
+from isolation.tree import Document, Tree
+from isolation.why import CREDENTIALS, DNS_LOCK, SERVER_NAME, Answer, Lock, why
+
+QUESTIONS = (
+    ("acme/train", "s3:globex"),
+    ("acme/train", "s3:acme"),
+    ("acme/train", "globex/serve"),
+    ("acme/train", "mirror.acme.example"),
+    ("acme/train", "pypi.org"),
+    ("acme/train", "dns:pypi.org"),
+    ("acme/train", "dns:mirror.acme.example"),
+    ("acme/train/trainer", "acme/train/trainer"),
+    ("acme/train", "ip:169.254.169.254"),
+    ("acme/serve", "pypi.org:8443"),
+    ("tenon-system/router", "acme/serve"),
+    ("host", "acme/serve"),
+    ("world", "acme/serve"),
+    ("ingress", "acme/serve/model"),
+)
+
+
+def ask(cluster: Cluster, source: str, destination: str, *, port: str | None = None) -> Answer:
+    return why(cluster, question(cluster, source, destination, port=port_of(port) if port else None))
+
+
+def lock(answer: Answer, kind: str) -> Lock:
+    """Of the first group of ways."""
+    return next(each for each in answer.groups[0][0].locks if each.kind == kind)
+
+
+def made(tree: Tree, change: Flip) -> Tree:
+    """The tree with the edits really in its objects."""
+    edits = [edit for each in change.changes for edit in each.edits]
+    documents = [_changed(document, edits) for document in tree.documents]
+    return Tree((*documents, *(edit.document for edit in edits if edit.is_new)))
+
+
+def _changed(document: Document, edits: Iterable[Edit]) -> Document:
+    own = [edit for edit in edits if edit.document is document]
+    return edited(document, own) if own else document
+
+
+@pytest.mark.parametrize(("source", "destination"), QUESTIONS)
+def test_the_change_that_is_named_flips_the_answer_and_no_part_of_it_does(
+    source: str, destination: str, tree: Tree, cluster: Cluster
+) -> None:
+    answer = ask(cluster, source, destination)
+    change = flip(cluster, answer)
+    assert change.changes
+    assert ask(cluster_of(made(tree, change)), source, destination).is_open is not answer.is_open
+    for left_out in () if change.is_single else change.changes:
+        rest = Flip(tuple(each for each in change.changes if each is not left_out), change.tried)
+        assert ask(cluster_of(made(tree, rest)), source, destination).is_open is answer.is_open
+
+
+def test_the_way_to_a_foreign_bucket_has_four_locks_and_each_one_holds(cluster: Cluster) -> None:
+    answer = ask(cluster, "acme/train", "s3:globex")
+    kinds = (DNS_LOCK, EGRESS, INGRESS, CREDENTIALS)
+    assert answer.outcome == "deny"
+    assert [each.kind for each in answer.groups[0][0].locks] == list(kinds)
+    assert not any(lock(answer, kind).is_open for kind in kinds)
+    assert len(flip(cluster, answer).changes) == 3
+
+
+def test_on_shared_addresses_the_server_name_is_the_lock_that_holds(aws: Tree) -> None:
+    answer = ask(cluster_of(aws), "hooli/train/step", "s3:umbrella")
+    assert (lock(answer, EGRESS).is_open, lock(answer, SERVER_NAME).is_open) == (True, False)
+    assert lock(answer, SERVER_NAME).answer == "refused: no list has it"
+    assert not lock(answer, DNS_LOCK).is_open
+
+
+def test_a_change_that_joins_two_tenants_breaks_the_proof(
+    tree: Tree, cluster: Cluster, breaks: Callable[[Tree, str], bool]
+) -> None:
+    joined = made(tree, flip(cluster, ask(cluster, "acme/train", "globex/serve")))
+    assert breaks(joined, "apart")
+
+
+def test_a_default_deny_is_named_by_the_object_that_asks_for_it(cluster: Cluster) -> None:
+    found = lock(ask(cluster, "acme/train", "globex/serve"), EGRESS)
+    assert found.answer == "denied by default: no rule allows it"
+    assert [(rule.origin.document.kind, rule.origin.document.name) for rule in found.by] == [
+        ("NetworkPolicy", "default-deny")
+    ]
+
+
+def test_a_deny_is_named_before_the_default(cluster: Cluster) -> None:
+    found = lock(ask(cluster, "acme/train", "ip:169.254.169.254", port="80"), EGRESS)
+    assert found.answer == "denied by a deny rule"
+    assert {rule.origin.document.name for rule in found.by} == {"imds", "egress"}
+
+
+@pytest.mark.parametrize(
+    ("destination", "outcome"),
+    [
+        ("dns:mirror.acme.example", "answered"),
+        ("dns:MIRROR.acme.example.", "answered"),
+        ("dns:tenon-globex.storage.svc.cluster.local", "refused"),
+    ],
+)
+def test_a_question_for_a_name_is_answered_with_what_becomes_of_it(
+    destination: str, outcome: str, cluster: Cluster
+) -> None:
+    assert ask(cluster, "acme/train/step", destination).outcome == outcome
+
+
+def test_a_host_in_egress_is_one_change_of_one_key_behind_two_objects(cluster: Cluster) -> None:
+    (change,) = flip(cluster, ask(cluster, "acme/train", "pypi.org")).changes
+    assert (change.key, change.tenant, change.host, change.is_addition) == ("egress", "acme", "pypi.org", True)
+    assert {edit.document.name for edit in change.edits} == {"dns", "egress"}
+
+
+def test_no_key_opens_a_name_of_the_cluster_or_of_the_store(cluster: Cluster) -> None:
+    for name in ("tenon-globex.storage.svc.cluster.local", "globex.s3.eu-central-1.amazonaws.com"):
+        assert flip(cluster, ask(cluster, "acme/train", f"dns:{name}")).changes
+        assert not any(change.key for change in flip(cluster, ask(cluster, "acme/train", f"dns:{name}")).changes)
+
+
+@pytest.mark.parametrize(
+    ("source", "destination", "port", "why_not"),
+    [
+        ("acme", "globex/serve", None, "'acme': means nobody"),
+        ("acme/foo", "globex/serve", None, "acme has no 'foo'; write acme/train or acme/serve"),
+        ("nobody/train", "globex/serve", None, "tenants: acme, globex, initech"),
+        ("acme/train/nope", "globex/serve", None, "known: default, executor, step, trainer"),
+        ("acme/train/unknown-account", "globex/serve", None, "is not known in acme-train"),
+        ("acme/train", "s3:nobody", None, "known: acme, globex, initech, models"),
+        ("acme/train", "ip:300.1.1.1", None, "'300.1.1.1' is no address"),
+        ("acme/train", "ip:1.1.1.1:0", None, "is not one of 1-65535"),
+        ("acme/train", "ip:[fd00::1]:https", None, "is no port; write N or N/PROTOCOL"),
+        ("acme/train", "dns:-.example", None, "is no host name"),
+        ("acme/train", "dns:", None, "is no host name"),
+        ("acme/train", "globex/serve", "80/FOO", "protocol FOO is not known"),
+        ("acme/train", "globex/serve", "256/ICMP", "is not one of 0-255"),
+        ("acme/train", "pypi.org:80", "443", "pypi.org:80 names port 80/TCP; give one of the two"),
+        ("acme/train", "s3:globex", "443", "has its own port; leave the option out"),
+        ("host", "world", None, "neither is a pod"),
+    ],
+)
+def test_a_word_that_means_nobody_is_refused_with_what_is_known(
+    source: str, destination: str, port: str | None, why_not: str, cluster: Cluster
+) -> None:
+    with pytest.raises(QuestionError, match=r".*") as refused:
+        ask(cluster, source, destination, port=port)
+    assert why_not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [("443", "443/TCP"), ("53/udp", "53/UDP"), ("8/icmp", "8/ICMP"), ("128/ICMPv6", "128/ICMPv6")]
+)
+def test_a_port_is_a_number_with_or_without_its_protocol(text: str, shown: str) -> None:
+    assert str(port_of(text)) == shown
+
+
+def test_an_address_of_a_node_is_the_node_and_no_outside_address(cluster: Cluster) -> None:
+    address = cluster.profile.node_ranges[0][5]
+    (party,) = question(cluster, "acme/train", f"ip:{address}").destinations
+    assert party.identity.labels.value("reserved", "remote-node") is not None
