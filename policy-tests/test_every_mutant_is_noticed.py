@@ -15,6 +15,10 @@ Body = dict[str, Any]
 NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"
 GLOBEX = {"matchLabels": {NAMESPACE: "globex-train"}}
 HTTPS = {"ports": [{"port": "443", "protocol": "TCP"}]}
+HTTP_BESIDE_SERVER_NAMES = {
+    "toFQDNs": [{"matchName": "mirror.acme.example"}],
+    "toPorts": [{**HTTPS, "rules": {"http": [{"method": "GET"}]}}],
+}
 DNS_OVER_TLS = {"ports": [{"port": "853", "protocol": "TCP"}]}
 DNS = [{"ports": [{"port": "53", "protocol": "UDP"}]}]
 
@@ -156,6 +160,7 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
         "portable",
     ),
     ("acme-train/status", lambda spec: egress(spec)["toPorts"].append(DNS_OVER_TLS), "closed"),
+    ("acme-train/apiserver", lambda spec: spec["egress"].append(HTTP_BESIDE_SERVER_NAMES), "mergeable"),
     # among the platform's own
     ("kafka/brokers", lambda spec: ingress(spec)["fromEndpoints"].append({}), "closed"),
     ("kafka/brokers", lambda spec: peer_labels(spec["ingress"][1]).update({NAMESPACE: "monitoring"}), "alive"),
@@ -163,8 +168,12 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("monitoring/prometheus", lambda spec: spec["egress"].append({"toEntities": ["cluster"]}), "closed"),
     ("tenon-system/watcher", lambda spec: spec["ingress"].append({"fromEntities": ["world"]}), "closed"),
     ("tenon-system/git", lambda spec: egress(spec)["toPorts"][0].update(serverNames=["*.example"]), "closed"),
-    ("tenon-system/dns-portal", lambda spec: names(spec).append({"matchPattern": "*"}), "names"),
-    ("tenon-system/dns-router", lambda spec: names(spec).append({"matchPattern": "*.*.svc.cluster.local"}), "names"),
+    ("tenon-system/dns-portal", lambda spec: names(spec).append({"matchPattern": "*"}), "own-lists"),
+    (
+        "tenon-system/dns-router",
+        lambda spec: names(spec).append({"matchPattern": "*.*.svc.cluster.local"}),
+        "own-lists",
+    ),
 ]
 
 
@@ -235,10 +244,12 @@ def test_a_policy_that_says_what_another_says_is_noticed(tree: Tree, policy: Fin
     assert breaks(Tree((*tree.documents, copy)), "effective")
 
 
-def test_a_service_that_leads_a_buckets_name_to_another_tenants_pods_is_noticed(tree: Tree, breaks: Breaks) -> None:
+@pytest.mark.parametrize("selector", [{"app.kubernetes.io/name": "s3-globex"}, {"app.kubernetes.io/name": "filer"}, {}])
+def test_a_service_that_leads_a_buckets_name_to_other_pods_is_noticed(
+    selector: Body, tree: Tree, breaks: Breaks
+) -> None:
     service = tree.one("Service", "storage", "tenon-acme")
-    for selector in ({"app.kubernetes.io/name": "s3-globex"}, {"app.kubernetes.io/name": "filer"}, {}):
-        assert breaks(tree.changed(service, lambda body, to=selector: body["spec"].update(selector=to)), "backends")
+    assert breaks(tree.changed(service, lambda body: body["spec"].update(selector=selector)), "backends")
 
 
 def test_a_pod_of_an_account_that_is_not_rendered_is_noticed(tree: Tree, breaks: Breaks) -> None:

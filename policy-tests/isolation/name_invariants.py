@@ -1,4 +1,4 @@
-"""Names (2): what each pod may ask its resolver for, and that nobody is answered a name of another tenant."""
+"""Names: that nobody is answered a name of another tenant (2), and that the platform's lists are its own (9)."""
 
 from collections.abc import Iterator
 
@@ -27,13 +27,20 @@ def names(cluster: Cluster) -> Result:
         for server, port in _paths(cluster):
             asked += total - spelled.count[pods.role.tenant or ""]
             broken += _open_names(cluster, _Path(pods, server, port), spelled)
+    claim = "no name of another tenant's bucket or services is answered"
+    evidence = tuple(_lists(cluster))
+    return Result("names", claim, asked, tuple(dict.fromkeys(broken)), row="H13", evidence=evidence, number=2)
+
+
+def own_lists(cluster: Cluster) -> Result:
+    """The closed world for names of the platform's own pods: each list holds what its role needs, and no more."""
+    asked, broken = 0, list[CounterExample]()
     for pods in governed_pods(cluster):
         for server, port in _paths(cluster):
             asked += 1
             broken += _strange_entries(cluster, _Path(pods, server, port))
-    claim = "no name of another tenant's bucket or services is answered"
-    evidence = tuple(_lists(cluster))
-    return Result("names", claim, asked, tuple(dict.fromkeys(broken)), row="H13", evidence=evidence, number=2)
+    claim = "the platform's pods ask for names of their own lists only"
+    return Result("own-lists", claim, asked, tuple(dict.fromkeys(broken)), number=9)
 
 
 class _Path:

@@ -1,5 +1,5 @@
-"""The invariants about flows between pods: apart (1), closed (9). Each asks every class; none stops at the
-first fault. Those about names, about addresses outside and about life have modules of their own.
+"""The invariants about flows between pods: apart (1), mergeable (8), closed (9). Each asks every class; none stops at
+the first fault. Those about names, about addresses outside and about life have modules of their own.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,6 +61,17 @@ def closed(cluster: Cluster) -> Result:
         *_open_namespaces(cluster),
     )
     return Result("closed", claim, asked, tuple(broken), evidence=evidence, number=9)
+
+
+def mergeable(cluster: Cluster) -> Result:
+    """An endpoint whose rules cannot be merged gets no policy at all, or keeps an old one."""
+    broken = []
+    for pods in cluster.classes.all:
+        side = cluster.side(pods, EGRESS)
+        if side.error:
+            broken.append(CounterExample(str(pods), f"gets no policy: {side.error}", origins(side.rules)))
+    claim = "Cilium can compute the policy of every class"
+    return Result("mergeable", claim, len(cluster.classes.all), tuple(broken), number=8)
 
 
 def governed_pods(cluster: Cluster) -> tuple[PodClass, ...]:

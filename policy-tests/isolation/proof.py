@@ -13,7 +13,7 @@ from isolation.effective import effective
 from isolation.inventory import Inventory
 from isolation.liveness import alive
 from isolation.monotone import monotone
-from isolation.name_invariants import names
+from isolation.name_invariants import names, own_lists
 from isolation.open_flows import OpenFlow, open_flows
 from isolation.pod_invariants import accounted, backends
 from isolation.portable import portable
@@ -50,7 +50,9 @@ INVARIANTS = (
     effective,
     alive,
     portable,
+    network.mergeable,
     network.closed,
+    own_lists,
 )
 _OF_PAIRS = frozenset(
     {"apart", "names", "addresses", "storage"}
