@@ -1,9 +1,13 @@
 """The components that tests run, and whose CRDs they read, are of the releases that the manifests are written for."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 from controlplane import strimzi
-from controlplane.binaries import TOOLS, cached, required_version
+from controlplane.binaries import OWN_FOLDER, TOOLS, cached, required_version
 from controlplane.crds import SOURCES, Source
+from isolation.profile import CILIUM_VERSION
 
 from generators import versions
 
@@ -38,6 +42,19 @@ def test_the_api_server_is_of_the_pinned_release() -> None:
     assert required_version("kube", "k8s.io/kubernetes") == f"v{versions.KUBERNETES_RELEASE}"
     assert versions.KUBERNETES_RELEASE.startswith(f"{versions.KUBERNETES}.")
     assert f"v{versions.KUBERNETES}" == versions.POD_SECURITY
+
+
+def test_the_engine_that_the_judge_is_compared_with_is_of_the_release_that_is_rendered() -> None:
+    engine = required_version("oracle", "github.com/cilium/cilium", below=OWN_FOLDER)
+    charts = yaml.safe_load((Path(__file__).parents[1] / "charts.lock").read_text(encoding="utf-8"))
+    assert engine == f"v{versions.CILIUM_RELEASE}"
+    assert charts["cilium"]["from"] == f"cilium/cilium:{versions.CILIUM_RELEASE}"
+    assert versions.CILIUM_RELEASE.startswith(f"{CILIUM_VERSION}.")
+
+
+def test_a_change_of_the_oracles_own_sources_is_built_anew() -> None:
+    names = {source.name for source in TOOLS["oracle"].sources}
+    assert {"go.mod", "go.sum", "main.go", "verdicts.go"} <= names
 
 
 def test_a_binary_of_another_version_has_another_name() -> None:

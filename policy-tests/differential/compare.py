@@ -56,9 +56,13 @@ def lines(oracle: Oracle, world: Line, flows: Sequence[Line]) -> Comparison:
     return Comparison(len(asked), tuple(found))
 
 
-def confirms(oracle: Oracle, world: Line, probe: Mapping[str, Any]) -> str:
-    """What the engine answers to a probe: to its query, or for the side that it asks."""
-    _, answer = oracle.ask([world, probe])
+def confirm(oracle: Oracle, world: Line, probes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the engine answers to probes: to the query, or for the side that is asked."""
+    _, *answers_ = oracle.ask([world, *probes])
+    return [_answer(probe, answer) for probe, answer in zip(probes, answers_, strict=True)]
+
+
+def _answer(probe: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     if "query" in probe:
         return str(answer.get("dns", answer))
     return str(answer.get(str(probe["direction"]), answer).get("verdict"))
