@@ -59,6 +59,9 @@ def cidr_set_peer(node: Node, agent: Agent) -> Peer:
         return GroupOfRanges(name, group.networks if group else (), excepted)
     if node.has("cidrGroupSelector"):
         selector = prefixed_selector(node.at("cidrGroupSelector"), "cidrgroup")
+        if not selector.requirements:
+            why = "an empty cidrGroupSelector, which the engine mistakes for the selector of everyone; name a label"
+            raise node.refused(why)
         return GroupsByLabel(selector, tuple(agent.groups.values()), excepted)
     network = _network(node.at("cidr"))
     return Cidr(network, excepted, agent.world(network.version))

@@ -80,8 +80,8 @@ class _Frame:
         if groups := entry.each(f"{side}Groups"):
             raise groups[0].refused("groups of a cloud are not understood; name ranges or names")
         readers: tuple[tuple[str, Callable[[Node], Peer]], ...] = (
-            ("Endpoints", lambda item: Endpoints(peer_selector(item, self.scope))),
-            ("Nodes", lambda item: Endpoints(node_peer_selector(item, self.scope))),
+            ("Endpoints", lambda item: Endpoints(peer_selector(item, self.scope), self.agent.cluster)),
+            ("Nodes", lambda item: Endpoints(node_peer_selector(item, self.scope), self.agent.cluster)),
             ("Entities", lambda item: entity_peer(item, self.agent.cluster)),
             ("CIDR", lambda item: cidr_peer(item, self.agent)),
             ("CIDRSet", lambda item: cidr_set_peer(item, self.agent)),

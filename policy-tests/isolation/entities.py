@@ -25,12 +25,19 @@ class Peer(Protocol):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """fromEndpoints, toEndpoints."""
+    """fromEndpoints, toEndpoints. cluster: the local one's name.
+
+    The engine looks twice, for the identity and for the one that stands for its group, which has one reserved label of
+    its own: terms that are all negative match the group, and with it everyone in it.
+    """
 
     selector: LabelSelector
+    cluster: str = "default"
 
     def selects(self, identity: Identity) -> bool:
-        return self.selector.matches(identity.labels)
+        if self.selector.matches(identity.labels):
+            return True
+        return bool(self.selector.aggregates) and aggregate_of(identity, self.cluster) in self.selector.aggregates
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,15 @@ class Fqdn:
 
 def entity_peer(node: Node, cluster: str) -> Entity:
     return Entity(node.text(), cluster)
+
+
+def aggregate_of(identity: Identity, cluster: str) -> str | None:
+    """The group's label (Source: Cilium 1.20.2, pkg/policy/aggregate.go); None for the reserved identities."""
+    home = identity.labels.value("k8s", CLUSTER)
+    if home is not None:
+        return "aggregate-cluster" if home == cluster else "aggregate-cluster-mesh"
+    is_address = identity.address is not None or bool(identity.names)
+    return "aggregate-world" if is_address and is_any(identity, WORLD_ENTITIES) else None
 
 
 def is_any(identity: Identity, names: tuple[str, ...]) -> bool:

@@ -45,13 +45,13 @@ def _peer(node: Node, scope: Scope, agent: Agent) -> Peer:
     if scope.cluster is not None and not any(term.key == CLUSTER for term in terms):
         terms = (*terms, is_in("k8s", CLUSTER, scope.cluster))
     if is_own:
-        return Endpoints(LabelSelector(terms))
+        return Endpoints(LabelSelector(terms), agent.cluster)
     by_labels = (
         Requirement("k8s", NAMESPACE_LABELS + term.key, term.operator, term.values)
         for term in _terms(node.at("namespaceSelector"))
     )
     namespaces = tuple(by_labels) or (Requirement("k8s", NAMESPACE, "Exists"),)
-    return Endpoints(LabelSelector((*namespaces, *terms)))
+    return Endpoints(LabelSelector((*namespaces, *terms)), agent.cluster)
 
 
 def _own_pods(selector: Node, scope: Scope) -> tuple[Requirement, ...]:

@@ -84,8 +84,8 @@ def _native(root: Node, decoding: Decoding, scope: Scope, agent: Agent, *, stric
     if strict:
         _refuse_faults(root, decoding)
     spec = Node(root.document, ("spec",), body)
-    if not decoding.mistyped:
-        decoding.violations += native_schema_faults(spec)
+    # A built-in kind has no schema of nulls and patterns, but a validation of its own.
+    decoding.violations = [] if decoding.mistyped else list(native_schema_faults(spec))
     if faults := decoding.mistyped or list(native_rejections(spec)):
         return Parsed(root.document, (), tuple(faults), decoding.schema_faults)
     return Parsed(root.document, tuple(native_rules(spec, scope, agent)), (), decoding.schema_faults)

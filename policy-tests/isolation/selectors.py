@@ -7,11 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from isolation.labels import CLUSTER, NAMESPACE, NAMESPACE_LABELS, Labels
+from isolation.labels import CLUSTER, NAMESPACE, NAMESPACE_LABELS, Labels, reserved
 from isolation.node import Node
 
 # Sources whose labels stand for addresses and names, which selectors of labels cannot be asked about here.
 _SOURCES_OF_ADDRESSES = frozenset({"cidr", "cidrgroup", "fqdn"})
+AGGREGATES = ("aggregate-cluster", "aggregate-cluster-mesh", "aggregate-world")
 STARTING = ("reserved", "init")  # pods whose labels are not known yet
 
 
@@ -49,6 +50,11 @@ class LabelSelector:
 
     def matches(self, labels: Labels) -> bool:
         return all(requirement.holds(labels) for requirement in self.requirements)
+
+    @cached_property
+    def aggregates(self) -> frozenset[str]:
+        """Of the identities that stand for whole groups, those that the terms match: see entities.py."""
+        return frozenset(name for name in AGGREGATES if self.matches(reserved(name)))
 
     @cached_property
     def namespaces(self) -> frozenset[str] | None:
@@ -150,8 +156,15 @@ def _written(node: Node, source: str = "any") -> list[Requirement]:
 
 
 def _labels(node: Node, source: str = "any") -> list[Requirement]:
+    """matchLabels. Raises Refused for one key in two spellings: which of the two holds is chance in the agent."""
     labels = node.at("matchLabels")
-    return [is_in(*_key(labels, key, source), value) for key, value in sorted((labels.value or {}).items())]
+    terms: dict[tuple[str, str], Requirement] = {}
+    for key, value in sorted((labels.value or {}).items()):
+        at = _key(labels, key, source)
+        term = is_in(*at, value)
+        if terms.setdefault(at, term) != term:
+            raise labels.refused(f"{key!r} stands there under two spellings with two values; keep one")
+    return list(terms.values())
 
 
 def _expressions(node: Node, source: str = "any") -> list[Requirement]:
