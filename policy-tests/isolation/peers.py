@@ -60,7 +60,7 @@ def identity_of(name: str, peer: Fields, around: Surroundings) -> Identity:
 
 
 def _raw(name: str, texts: tuple[str, ...]) -> Identity:
-    labels = frozenset(map(read_label, texts))
+    labels = frozenset({label.key: label for label in map(read_label, texts)}.values())  # one label per key, the last
     for label in labels:
         if label.source in _NOT_RAW:
             why = f"raw label {label} stands for an address or an option; name the address (`ip`, `names`)"

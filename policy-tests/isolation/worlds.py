@@ -6,6 +6,7 @@ understand is refused line by line, as `{"id": .., "refused": why}`; what is no 
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,8 +58,11 @@ class World:
         return {"id": line.get("id"), **answered(flow, self.policies)}
 
     def document(self, line: Fields) -> Answer:
-        """The answer to the world's own line. identities: of the peers that the line names."""
-        known = {self._known(name).labels for name in self.peers}
+        """The answer to the world's own line. identities: of the peers that the line names. Raises LineError."""
+        known = set()
+        for name in self.peers:
+            with suppress(Refused):  # refuses the flows of that peer, no others
+                known.add(self._known(name).labels)
         reports = [report.document() for report in self.reports]
         return {"type": "world", "id": line.get("id"), "engine": ENGINE, "policies": reports, "identities": len(known)}
 
@@ -109,9 +113,11 @@ class Answers:
     def _answer(self, line: Fields) -> Answer:
         if line.get("type") == "world" or "policies" in line:
             self.world, self._why = None, "the world before this line was refused"
-            self.world = read_world(line)
+            world = read_world(line)
+            document = world.document(line)
+            self.world = world
             if line.get("type") == "world":
-                return self.world.document(line)
+                return document
         elif "from" not in line:
             message = "is neither a world nor a flow: `type`, `policies` and `from` are missing"
             raise LineError(message)
