@@ -34,6 +34,7 @@ type flowLine struct {
 	Protocol  string          `json:"protocol"`
 	Direction string          `json:"direction"`
 	Query     *string         `json:"query"`
+	Lookup    bool            `json:"lookup"`
 }
 
 // flowAnswer is the answer; a side that was not asked is absent.
@@ -46,6 +47,7 @@ type flowAnswer struct {
 	ParseError    string          `json:"parse_error,omitempty"`
 	SanitizeError string          `json:"sanitize_error,omitempty"`
 	Error         string          `json:"error,omitempty"`
+	Lookup        *lookup         `json:"lookup,omitempty"`
 }
 
 // side is one endpoint's answer in one direction. matched: the objects behind the winning entry, none on default deny.
@@ -89,6 +91,9 @@ func (w *World) answer(text []byte) flowAnswer {
 	}
 	if flow.Direction != egress {
 		answer.Ingress = answer.decided(w, asked.to, policy.IngressKey(), asked.from, asked)
+	}
+	if flow.Lookup {
+		answer.Lookup = w.lookup(asked)
 	}
 	if flow.Query != nil && answer.Egress != nil && answer.Error == "" {
 		answer.DNS, err = w.query(asked, answer.Egress, *flow.Query)

@@ -69,6 +69,7 @@ type World struct {
 	line       worldLine
 	settings   Settings
 	repository *policy.Repository
+	manager    identitymanager.IDManager
 	proxy      *dnsproxy.DNSProxy
 	reports    []ObjectReport
 	objects    map[ipcachetypes.ResourceID]Object // in force, by kind, namespace and name
@@ -163,12 +164,13 @@ func (w *World) found() {
 	secrets := certificatemanager.NewMockSecretManagerInline()
 	reserved := identity.ListReservedIdentities()
 	w.host = reserved[identity.ReservedIdentityHost]
+	w.manager = identitymanager.NewIDManager(logger)
 	w.repository = policy.NewPolicyRepository(
 		logger,
 		reserved,
 		&certificates{},
 		envoypolicy.NewEnvoyL7RulesTranslator(logger, secrets),
-		identitymanager.NewIDManager(logger),
+		w.manager,
 		nil,
 	)
 	w.repository.SetNamedPortsGetter(w)
