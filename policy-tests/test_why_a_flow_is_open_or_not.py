@@ -79,6 +79,12 @@ def test_on_shared_addresses_the_server_name_is_the_lock_that_holds(aws: Tree) -
     assert not lock(answer, DNS_LOCK).is_open
 
 
+def test_a_service_is_asked_about_by_the_pods_and_the_port_behind_it(cluster: Cluster) -> None:
+    (way, *_) = ask(cluster, "acme/train/step", "watcher.tenon-system.svc.cluster.local:8081").ways
+    assert (str(way.destination), str(way.port), way.is_open) == ("tenon-system/watcher", "8081/TCP", True)
+    assert [each.kind for each in way.locks] == [DNS_LOCK, EGRESS, INGRESS]
+
+
 def test_a_change_that_joins_two_tenants_breaks_the_proof(
     tree: Tree, cluster: Cluster, breaks: Callable[[Tree, str], bool]
 ) -> None:
@@ -142,9 +148,11 @@ def test_no_key_opens_a_name_of_the_cluster_or_of_the_store(cluster: Cluster) ->
         ("acme/train", "dns:", None, "is no host name"),
         ("acme/train", "globex/serve", "80/FOO", "protocol FOO is not known"),
         ("acme/train", "globex/serve", "256/ICMP", "is not one of 0-255"),
-        ("acme/train", "pypi.org:80", "443", "pypi.org:80 names port 80/TCP; give one of the two"),
-        ("acme/train", "s3:globex", "443", "has its own port; leave the option out"),
+        ("acme/train", "pypi.org:80", "443", "pypi.org:80 names its own port; leave the option out"),
+        ("acme/train", "s3:globex", "443", "s3:globex names its own port; leave the option out"),
         ("host", "world", None, "neither is a pod"),
+        ("acme/train", "nope.storage.svc", None, "is no Service of the tree"),
+        ("acme/train", "watcher.tenon-system.svc:1", None, "has no port 1; known: 8081"),
     ],
 )
 def test_a_word_that_means_nobody_is_refused_with_what_is_known(

@@ -9,17 +9,22 @@ from isolation.classes import UNKNOWN, PodClass
 from isolation.cluster import Cluster, Outsider, Party
 from isolation.edges import S3_PORT, TLS
 from isolation.identities import ENTITY_LABELS, Address, entity, outside
+from isolation.inventory import Inventory
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.roles import Role
+from isolation.services import service_of_host, services_of
 
 PLANES = ("train", "serve")
+CLUSTER_DOMAIN = "cluster.local"
 MODELS = "models"  # owner of the bucket that all tenants read
 _ICMP = ("ICMP", "ICMPv6")
 _LAST_ICMP_TYPE = 255
 _HOST = re.compile(r"(?=.{1,253}$)(?!-)[a-z0-9_-]{1,63}(\.(?!-)[a-z0-9_-]{1,63})+\.?")
 _PORT = re.compile(r"(?P<number>\d{1,5})(/(?P<protocol>[A-Za-z0-9]+))?")
 _SOURCES = "<tenant>/train or <tenant>/serve with or without /<account>, <namespace>/<account>, or an entity"
-_DESTINATIONS = f"{_SOURCES}; or s3:<tenant>, dns:<name>, ip:<address>[:port], <host>[:port]"
+_DESTINATIONS = (
+    f"{_SOURCES}; or s3:<tenant>, dns:<name>, ip:<address>[:port], <host>[:port], <service>.<namespace>.svc[:port]"
+)
 
 
 class QuestionError(Exception):
@@ -31,7 +36,8 @@ class Question:
     """sources, destinations: parties, each pair of which is asked about; none where only a name is.
 
     ports: those asked about, every one that rules tell apart where none was named. name: the DNS question, which is
-    the TLS server name too where there is a destination. bucket_owner: for a bucket.
+    the TLS server name too where there is a destination. bucket_owner: for a bucket. takes_port: whether no port is
+    named by the words themselves.
     """
 
     sources: tuple[Party, ...]
@@ -39,16 +45,15 @@ class Question:
     ports: tuple[Port, ...]
     name: str = ""
     bucket_owner: str = ""
+    takes_port: bool = False
 
 
 def question(cluster: Cluster, source: str, destination: str, *, port: Port | None = None) -> Question:
     """Raises QuestionError."""
     found = _destination(cluster, source, destination)
     if port is not None:
-        if not found.destinations or found.bucket_owner:
-            raise QuestionError(f"--port {port}: {destination} has its own port; leave the option out")
-        if ":" in destination and len(found.ports) == 1 and found.ports[0] != port:
-            raise QuestionError(f"--port {port}: {destination} names port {found.ports[0]}; give one of the two")
+        if not found.takes_port:
+            raise QuestionError(f"--port {port}: {destination} names its own port; leave the option out")
         found = replace(found, ports=(port,))
     asked = (*found.sources, *found.destinations)
     if not any(has_policy(party) for party in asked):
@@ -86,13 +91,16 @@ def _destination(cluster: Cluster, source: str, word: str) -> Question:
         return _bucket(cluster, sources, rest)
     if kind == "ip":
         address, port = _address_and_port(rest)
-        return Question(sources, (_at(cluster, address),), (port,) if port else cluster.ports)
+        ports = (port,) if port else cluster.ports
+        return Question(sources, (_at(cluster, address),), ports, takes_port=port is None)
     host, _, number = word.partition(":")
     if "/" not in host and "." in host:
-        name = _host_name(host)
+        name, port = _host_name(host), port_of(number) if number else None
+        if name.endswith((".svc", f".svc.{CLUSTER_DOMAIN}")):
+            return _service(cluster, sources, name, port)
         party = Outsider(Role("name"), outside(name, names=frozenset({name})))
-        return Question(sources, (party,), (port_of(number) if number else TLS,), name=name)
-    return Question(sources, _parties(cluster, word, forms=_DESTINATIONS), cluster.ports)
+        return Question(sources, (party,), (port or TLS,), name=name, takes_port=port is None)
+    return Question(sources, _parties(cluster, word, forms=_DESTINATIONS), cluster.ports, takes_port=True)
 
 
 def _parties(cluster: Cluster, word: str, *, forms: str) -> tuple[Party, ...]:
@@ -144,6 +152,20 @@ def _bucket(cluster: Cluster, sources: tuple[Party, ...], owner: str) -> Questio
     shown = " shared with ".join([host, *sorted(names - {host})])
     party = Outsider(Role("name"), outside(shown, names=names))
     return Question(sources, (party,), (TLS,), name=host, bucket_owner=owner)
+
+
+def _service(cluster: Cluster, sources: tuple[Party, ...], name: str, port: Port | None) -> Question:
+    """The pods behind a Service: policies see them and the port that they listen on, never the Service."""
+    found = service_of_host(services_of(Inventory(cluster.tree, cluster.profile, cluster.classes.tenants)), name)
+    if found is None or found.elsewhere or not found.accounts:
+        why = "is no Service of the tree" if found is None else found.elsewhere or "selects no pod of the tree"
+        raise QuestionError(f"{name!r}: {why}; ask dns:{name}, or for the pods behind it by <namespace>/<account>")
+    pods = tuple(each for each in cluster.classes.all if (each.namespace, each.account) in found.accounts)
+    targets = found.targets(port.number) if port else [each for n in found.ports() for each in found.targets(n)]
+    if not targets:
+        known = ", ".join(map(str, found.ports()))
+        raise QuestionError(f"{name}: has no port {port.number if port else ''}; known: {known}")
+    return Question(sources, pods, tuple(dict.fromkeys(targets)), name=name)
 
 
 def _at(cluster: Cluster, address: Address) -> Party:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from isolation.cluster import Cluster, Party
 from isolation.credentials import buckets
 from isolation.edges import DNS
+from isolation.envoy import Hop, server_name_verdict
 from isolation.identities import Identity
 from isolation.inventory import Inventory
 from isolation.policies import EGRESS, INGRESS, Rule
@@ -193,10 +194,7 @@ _DNS_SAID = {
 
 
 def _server_name(world: PolicyWorld, flow: tuple[Party, Party], port: Port, name: str) -> Lock:
-    """TLS server names of all rules that let the packet pass are alternatives; one without a list lifts them.
-
-    Source: Cilium 1.20, pkg/envoy (alternatives of one port); decided by a model, since the engine leaves it to Envoy.
-    """
+    """The TLS server name on a way that is open at L4, by the model of what Envoy decides."""
     source, destination = flow
     verdict = world.side(source.identity, EGRESS).verdict(destination.identity, port)
     lock = Lock(
@@ -207,13 +205,13 @@ def _server_name(world: PolicyWorld, flow: tuple[Party, Party], port: Port, name
     )
     if not verdict.is_allowed:
         return lock
-    lifting = tuple(rule for rule in verdict.by if rule.server_names is None)
-    if lifting or not verdict.by:
-        return replace(lock, is_open=True, answer="any name passes: a rule on this port lists none", by=lifting)
-    listing = tuple(r for r in verdict.by if any(entry.matches(name) for entry in r.server_names or ()))
-    if listing:
-        return replace(lock, is_open=True, answer="passes: a list has it", by=listing)
-    return replace(lock, answer="refused: no list has it", by=verdict.by)
+    found = server_name_verdict(Hop(world.side(source.identity, EGRESS), destination.identity, port), name)
+    if not found.is_allowed:
+        return replace(lock, answer="refused: no list has it", by=found.by)
+    if any(rule.server_names is None for rule in found.by) or not found.by:
+        return replace(lock, is_open=True, answer="any name passes: a rule on this port lists none", by=found.by)
+    listing = tuple(rule for rule in found.by if any(entry.matches(name) for entry in rule.server_names or ()))
+    return replace(lock, is_open=True, answer="passes: a list has it", by=listing or found.by)
 
 
 def _credentials(cluster: Cluster, asked: Question) -> dict[Party, tuple[Lock]]:
