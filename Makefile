@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-model test-apiserver test-oracle test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo mutants test test-model test-apiserver test-oracle test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
@@ -47,6 +47,9 @@ get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (nee
 
 $(TOOLS:%=get-%): get-%: install
 	$(BIN)/python -m controlplane.binaries $*
+
+mutants: get-oracle ## every policy made wrong in every way: what the judge does not notice (needs Go; about 20 minutes)
+	$(BIN)/python -m mutation.score
 
 lint: install ## ruff, the import contracts, Dockerfiles and workflows
 	$(BIN)/ruff check .
