@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from isolation.node import dotted
 from isolation.reading import DocumentPath
 
+_LONGEST = 400  # values stand in the text as they are written, and may be of any length
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -14,4 +16,5 @@ class Fault:
     why: str
 
     def __str__(self) -> str:
-        return f"{dotted(self.path)}: {self.why}" if self.path else self.why
+        text = f"{dotted(self.path)}: {self.why}" if self.path else self.why
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
