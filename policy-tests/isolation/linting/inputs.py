@@ -1,0 +1,107 @@
+"""Files of any kind of manifests -> the objects that a linter is about, each with its lines.
+
+Documents are read one by one, so that one that cannot be read hides no other; what holds no policy is passed over.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from isolation.linting.objects import Policy, listed
+from isolation.reading import DocumentPath, read_documents
+from isolation.refusals import Refused
+from isolation.tree import Document
+
+_START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+_NAMES_A_POLICY = re.compile(r"\bkind[\"']?\s*:\s*[\"']?\w*NetworkPolicy\b")
+_LINE = re.compile(r":([0-9]+)$")
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A document, or a whole file, that could not be read. line: from 1."""
+
+    rule: str
+    file: str
+    line: int
+    path: str
+    why: str
+
+
+@dataclass
+class Inputs:
+    """What was read: objects in the order of the files, and the comments that silence findings."""
+
+    objects: list[Policy] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    files: int = 0
+
+    def add(self, file: str, text: str) -> None:
+        """Read one file's text."""
+        self.files += 1
+        self._comments(file, text)
+        for offset, part in _parts(text):
+            try:
+                for body, lines in read_documents(part, where=file):
+                    shifted = {path: line + offset for path, line in lines.items()}
+                    self.objects += _objects(file, body, shifted)
+            except Refused as refused:
+                if (unread := _unread(file, part, offset, refused)) is not None:
+                    self.unread.append(unread)
+
+    def refuse(self, file: str, why: str) -> None:
+        """Note a file whose text cannot be had."""
+        self.files += 1
+        self.unread.append(Unread("TN001", file, 1, "", why))
+
+    def _comments(self, file: str, text: str) -> None:
+        """`# tenon-lint: ignore TN101 TN105 why`: on the line, or alone on the line above."""
+        if "tenon-lint:" not in text:
+            return
+        for number, line in enumerate(text.splitlines(), start=1):
+            if match := re.search(r"#\s*tenon-lint:\s*ignore\s+(.*)", line):
+                rules = frozenset(re.findall(r"TN[0-9]{3}", match[1]))
+                lines = (number, number + 1) if line.lstrip().startswith("#") else (number,)
+                for covered in lines:
+                    self.ignored[file, covered] = self.ignored.get((file, covered), frozenset()) | rules
+
+    def is_ignored(self, file: str, line: int, rule: str) -> bool:
+        return rule in self.ignored.get((file, line), ())
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """Each document's text with the number of lines before it. Nothing in YAML may hold `---` at a line's beginning."""
+    start = line = 0
+    for found in _START.finditer(text):
+        if text[start : found.start()].strip():
+            yield line, text[start : found.start()]
+        line += text.count("\n", start, found.start())
+        start = found.start()
+    if text[start:].strip():
+        yield line, text[start:]
+
+
+def _objects(file: str, body: dict[str, Any], lines: Mapping[DocumentPath, int]) -> Iterator[Policy]:
+    if body.get("kind") != "List" and not str(body.get("kind", "")).endswith("PolicyList"):
+        yield Policy(Document(file, body, dict(lines)))
+        return
+    by_item: dict[int, dict[DocumentPath, int]] = {}
+    for path, line in lines.items():
+        if len(path) > 1 and path[0] == "items" and isinstance(path[1], int):
+            by_item.setdefault(path[1], {})[path[2:]] = line
+    for index, item in enumerate(listed(body.get("items"))):
+        if isinstance(item, dict):
+            yield Policy(Document(file, item, by_item.get(index, {})), prefix=("items", index))
+
+
+def _unread(file: str, part: str, offset: int, refused: Refused) -> Unread | None:
+    """None for a document that can be no policy: how other objects are written is not this linter's subject."""
+    found = _LINE.search(refused.where)
+    line = offset + (int(found[1]) if found else 1)
+    if refused.why.startswith("is no YAML"):
+        return Unread("TN001", file, line, "", refused.why)
+    if not _NAMES_A_POLICY.search(part):
+        return None
+    return Unread("TN002", file, line, refused.at, refused.why)

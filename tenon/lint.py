@@ -1,0 +1,246 @@
+"""`tenon lint FILE...`: what anyone's Cilium policies open, lose or leave undone, without tenant files or a cluster."""
+
+import argparse
+import json
+import os
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tenon.output import WIDTH, CommandError, ExitCode, answer_json, answer_table, answer_text, say
+from tenon.sarif import Finding as SarifFinding
+from tenon.sarif import Rule as SarifRule
+from tenon.sarif import sarif
+
+if TYPE_CHECKING:
+    from isolation.linting.catalogue import LintRule
+    from isolation.linting.findings import Finding
+    from isolation.linting.inputs import Inputs
+    from isolation.linting.linter import Report
+
+MAX_BYTES = 8 << 20
+_SUFFIXES = frozenset({".yaml", ".yml", ".json"})
+_STDIN = "stdin"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", help="manifests, folders (hidden ones are passed over), or - for stdin"
+    )
+    parser.add_argument("--list", action="store_true", help="print the rules instead")
+    parser.add_argument("--markdown", action="store_true", help="with --list: as a page, with examples")
+    parser.add_argument("--disable", action="append", default=[], metavar="ID", help="leave a rule out (repeatable)")
+    parser.add_argument(
+        "--fail-on",
+        choices=("error", "warning", "note", "never"),
+        default="error",
+        help="exit 1 on findings at least this bad (default: error)",
+    )
+    parser.add_argument("--sarif", metavar="FILE", help="write the findings for code scanning; - for stdout")
+
+
+def run(options: argparse.Namespace) -> int:
+    from isolation.linting.inputs import Inputs
+    from isolation.linting.linter import lint
+
+    without = _known(options.disable)
+    if options.list:
+        _tell_rules(options)
+        return int(ExitCode.OK)
+    if not options.files:
+        raise CommandError("name files, folders, or - for standard input; --list prints the rules")
+    if options.json and options.sarif == "-":
+        raise CommandError("--json and --sarif - both want standard output; name a file for --sarif")
+    inputs = Inputs()
+    for name in options.files:
+        _read(name, inputs)
+    report = lint(inputs, without=without)
+    _answer(report, options)
+    if report.is_unreadable:
+        return int(ExitCode.BAD_INPUT)
+    return int(ExitCode.CHECK_FAILED if _is_bad(report, options.fail_on) else ExitCode.OK)
+
+
+def _known(disabled: Sequence[str]) -> frozenset[str]:
+    from isolation.linting.catalogue import catalogue
+
+    ids = {rule_id.strip() for text in disabled for rule_id in text.split(",")}
+    if unknown := sorted(ids - catalogue().keys()):
+        raise CommandError(f"--disable {', '.join(unknown)}: no such rule; `tenon lint --list` has them")
+    return frozenset(ids)
+
+
+def _read(name: str, inputs: "Inputs") -> None:
+    """One argument. Raises CommandError for what is not there."""
+    if name == "-":
+        _take(_STDIN, sys.stdin.buffer.read(MAX_BYTES + 1), inputs)
+        return
+    path = Path(name)
+    if not path.exists():
+        raise CommandError(f"{name}: no such file or folder")
+    if not path.is_dir():
+        _open(path, inputs)
+        return
+    found = list(_manifests(path))
+    if not found:
+        raise CommandError(f"{name}: holds no .yaml, .yml or .json file")
+    for file in found:
+        _open(file, inputs)
+
+
+def _manifests(folder: Path) -> Iterator[Path]:
+    """Below the folder, sorted. Raises CommandError for a folder that cannot be listed."""
+    for place, folders, files in os.walk(folder, onerror=_unlisted):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for file in sorted(files):
+            path = Path(place, file)
+            if path.suffix in _SUFFIXES and path.is_file():
+                yield path
+
+
+def _unlisted(error: OSError) -> None:
+    raise CommandError(f"{error.filename}: cannot be listed ({error.strerror})")
+
+
+def _open(path: Path, inputs: "Inputs") -> None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        inputs.refuse(str(path), f"cannot be read ({error.strerror})")
+        return
+    _take(str(path), data, inputs)
+
+
+def _take(name: str, data: bytes, inputs: "Inputs") -> None:
+    if len(data) > MAX_BYTES:
+        inputs.refuse(name, f"is larger than {MAX_BYTES >> 20} MiB; split it")
+        return
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        inputs.refuse(name, f"is no UTF-8 text (byte {error.start})")
+        return
+    inputs.add(name, text)
+
+
+def _answer(report: "Report", options: argparse.Namespace) -> None:
+    if options.sarif:
+        text = json.dumps(_sarif(report), indent=2) + "\n"
+        if options.sarif == "-":
+            answer_text(text)
+            return
+        try:
+            Path(options.sarif).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise CommandError(f"{options.sarif}: cannot be written ({error.strerror})") from None
+    if options.json:
+        answer_json(_document(report))
+    else:
+        answer_text("".join(_lines(report.findings)))
+        say(_summary(report))
+
+
+def _lines(findings: Sequence["Finding"]) -> Iterator[str]:
+    """Grouped by file, each finding with its explanation and its remedy."""
+    from isolation.linting.catalogue import catalogue
+
+    file = None
+    for finding in findings:
+        if finding.file != file:
+            yield f"{finding.file}\n" if file is None else f"\n{finding.file}\n"
+            file = finding.file
+        rule = catalogue()[finding.rule]
+        head = f"{finding.severity} {finding.rule} {rule.name}: {finding.message}"
+        yield _wrapped(head, first=f"{finding.line:>5}  ")
+        if finding.subject:
+            yield _wrapped(f"at {finding.subject} {finding.path}".rstrip())
+        yield _wrapped(rule.explanation)
+        yield _wrapped(f"fix: {finding.fix}")
+
+
+def _wrapped(text: str, first: str = " " * 7) -> str:
+    indent = " " * 7
+    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=indent, break_on_hyphens=False) + "\n"
+
+
+def _summary(report: "Report") -> str:
+    counts = Counter(finding.severity for finding in report.findings)
+    told = [_counted(counts[severity], severity) for severity in ("error", "warning", "note") if counts[severity]]
+    looked = f"{_counted(report.policies, 'policy', 'policies')} in {_counted(report.files, 'file')}"
+    others = f"; {_counted(report.passed_over, 'other object')} passed over" if report.passed_over else ""
+    silenced = f"; {_counted(report.ignored, 'finding')} ignored by comments" if report.ignored else ""
+    return f"{', '.join(told) or 'clean'}: {looked}{others}{silenced}"
+
+
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def _is_bad(report: "Report", bar: str) -> bool:
+    from isolation.linting.findings import SEVERITIES
+
+    if bar == "never":
+        return False
+    counted = SEVERITIES[: SEVERITIES.index(bar) + 1]
+    return any(finding.severity in counted for finding in report.findings)
+
+
+def _document(report: "Report") -> dict[str, Any]:
+    from isolation.linting.catalogue import catalogue
+
+    rules = catalogue()
+    return {
+        "files": report.files,
+        "policies": report.policies,
+        "passedOver": report.passed_over,
+        "ignored": report.ignored,
+        "counts": dict(Counter(finding.severity for finding in report.findings)),
+        "findings": [
+            {
+                "rule": one.rule,
+                "name": rules[one.rule].name,
+                "severity": one.severity,
+                "file": one.file,
+                "line": one.line,
+                "path": one.path,
+                "object": one.subject or None,
+                "message": one.message,
+                "explanation": rules[one.rule].explanation,
+                "fix": one.fix,
+            }
+            for one in report.findings
+        ],
+    }
+
+
+def _sarif(report: "Report") -> dict[str, Any]:
+    from isolation.linting.catalogue import catalogue
+
+    rules = [SarifRule(rule.id, rule.name, rule.explanation, rule.fix) for rule in catalogue().values()]
+    findings = [
+        SarifFinding(one.rule, one.severity, f"{one.message}. {one.fix}", one.file, one.line) for one in report.findings
+    ]
+    return sarif(rules, findings)
+
+
+def _tell_rules(options: argparse.Namespace) -> None:
+    from isolation.linting.catalogue import catalogue
+    from isolation.linting.page import catalogue_page
+
+    rules = list(catalogue().values())
+    if options.markdown:
+        answer_text(catalogue_page())
+    elif options.json:
+        answer_json([_rule(rule) for rule in rules])
+    else:
+        rows = [(rule.id, rule.severity, rule.name, rule.explanation) for rule in rules]
+        answer_table(f"{len(rules)} rules", ("id", "severity", "name", "explanation"), rows)
+
+
+def _rule(rule: "LintRule") -> dict[str, str]:
+    fields = ("id", "name", "severity", "explanation", "fix", "bad", "good")
+    return {field: getattr(rule, field) for field in fields}
