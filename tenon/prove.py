@@ -1,60 +1,140 @@
 """`tenon prove`: that no tenant can reach another, from rendered/ alone; exit 1 with a counter-example."""
 
 import argparse
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenon.clusters import clusters
 from tenon.garbage import no_garbage
-from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
+from tenon.output import CommandError, ExitCode, answer_json, answer_table, answer_text, say
 
 if TYPE_CHECKING:
     from isolation.proof import Proof
-    from isolation.results import Result
+    from isolation.results import CounterExample, Result
 
 _SHOWN = 3  # counter-examples of each invariant that people get to read; --json has all
+_EXPLAINED = 40  # lines of each certificate; --json --explain has all
+_CLAIMS = 12  # rows of storage claims; tenants whose claims are the same are counted together beyond it
+_EPILOG = "Exit codes: 0 proved, 1 broken, 2 not provable (input that is refused, each with its file and line)."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = _EPILOG
     parser.add_argument("tree", nargs="?", type=Path, help="one cluster's folder (default: each below rendered/)")
+    parser.add_argument("--explain", action="store_true", help="print the certificates: what makes each claim hold")
+    parser.add_argument("--sarif", metavar="FILE", help="write the counter-examples for code scanning; - is stdout")
 
 
 def run(options: argparse.Namespace) -> int:
-    from isolation.proof import prove
-    from isolation.refusals import Refused
+    from tenon.proof_documents import json_of, sarif_of
 
-    proofs: dict[Path, Proof] = {}
-    for folder in clusters(options.root, options.tree):
-        try:
-            with no_garbage():
-                proofs[folder] = prove(folder)
-        except Refused as refused:
-            raise CommandError(f"{folder}: not provable:\n{refused}") from None
+    if options.json and options.sarif == "-":
+        raise CommandError("--json and --sarif -: both write to standard output; give --sarif a file")
+    proofs = {folder: _proved(options, folder) for folder in clusters(options.root, options.tree)}
+    if options.sarif:
+        _write_sarif(options.sarif, sarif_of(options.root, proofs))
     if options.json:
-        answer_json(_document(proofs))
-    else:
+        answer_json(json_of(proofs, explained=options.explain))
+    elif options.sarif != "-":
         for folder, proof in proofs.items():
             _tell(folder, proof)
+            if options.explain:
+                _explain(proof)
+    _conclude(proofs)
     return int(ExitCode.OK if all(proof.holds for proof in proofs.values()) else ExitCode.CHECK_FAILED)
+
+
+def _proved(options: argparse.Namespace, folder: Path) -> "Proof":
+    """Raises CommandError with every refusal of the tree, and writes them for code scanning too."""
+    from isolation.proof import prove
+    from isolation.refusals import Refused
+    from isolation.refused_inputs import refusals_of
+
+    from tenon.proof_documents import sarif_of_refusals
+
+    try:
+        with no_garbage():
+            return prove(folder)
+    except Refused as refused:
+        found = refusals_of(folder, refused)
+    if options.sarif:
+        _write_sarif(options.sarif, sarif_of_refusals(options.root, found))
+    raise CommandError("\n".join([f"{folder}: not provable:", *map(str, found)]))
+
+
+def _write_sarif(target: str, document: dict[str, Any]) -> None:
+    text = json.dumps(document, indent=2, sort_keys=True) + "\n"
+    if target == "-":
+        answer_text(text)
+        return
+    try:
+        Path(target).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{target}: cannot be written ({error.strerror}); name a file that can") from None
 
 
 def _tell(folder: Path, proof: "Proof") -> None:
     network, *others = proof.groups.items()
-    rows = [(one.name, one.claim, f"{one.asked:,}", _answer([one])) for one in network[1]]
-    answer_table(f"{folder}: {', '.join(proof.tenants)}", ("invariant", "claim", "asked", ""), rows)
+    rows = [(one.number or "", one.name, one.claim, f"{one.asked:,}", _answer([one])) for one in network[1]]
+    answer_table(f"{folder}: {_tenants(proof.tenants)}", ("", "invariant", "claim", "asked", ""), rows)
     groups = [(name, _named(of), f"{sum(one.asked for one in of):,}", _answer(of)) for name, of in others]
     answer_table("The rest of the tree", ("about", "invariants and their rows", "asked", ""), groups)
+    answer_table(
+        "What keeps tenants from each other's buckets", ("tenant", "buckets of", "level", "locks"), _claims(proof)
+    )
+
+
+def _claims(proof: "Proof") -> list[tuple[str, str, str, str]]:
+    """One row for each tenant and kind of claim; where they are many, tenants of the same claim together."""
+    from tenon.proof_documents import claims_of
+
+    rows = [
+        (tenant, buckets, claim.level, ", ".join(claim.locks) or "none on the network")
+        for tenant, buckets, claim in claims_of(proof.claims)
+    ]
+    if len(rows) <= _CLAIMS:
+        return rows
+    tenants: dict[tuple[str, str, str], list[str]] = {}
+    for tenant, *rest in rows:
+        tenants.setdefault((rest[0], rest[1], rest[2]), []).append(tenant)
+    return [(_tenants(found), *claim) for claim, found in tenants.items()]
+
+
+def _explain(proof: "Proof") -> None:
     for result in proof.results:
-        if result.remark:
-            say(f"{result.name}: {result.remark}")
-        for example in result.broken[:_SHOWN]:
-            say(f"{result.name}: {example}")
-        if len(result.broken) > _SHOWN:
-            say(f"{result.name}: and {len(result.broken) - _SHOWN} more; --json has all")
-    verdict = "proved" if proof.holds else "NOT proved"
-    tenants = f"{len(proof.tenants)} tenant{'' if len(proof.tenants) == 1 else 's'}"
-    say(f"{verdict}: {tenants}, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
+        if not result.evidence:
+            continue
+        lines = [f"  {line}\n" for line in result.evidence[:_EXPLAINED]]
+        if len(result.evidence) > _EXPLAINED:
+            lines.append(f"  and {len(result.evidence) - _EXPLAINED} more lines; --json has all\n")
+        answer_text("".join([f"\n{result.name}: {result.claim}\n", *lines]))
+
+
+def _conclude(proofs: "Mapping[Path, Proof]") -> None:
+    for proof in proofs.values():
+        for result in proof.results:
+            if result.remark:
+                say(f"{result.name}: {result.remark}")
+            for example in result.broken[:_SHOWN]:
+                say(f"{result.name}: {_example(example)}")
+            if len(result.broken) > _SHOWN:
+                say(f"{result.name}: and {len(result.broken) - _SHOWN} more; --json has all")
+        verdict = "proved" if proof.holds else "NOT proved"
+        tenants = f"{len(proof.tenants)} tenant{'' if len(proof.tenants) == 1 else 's'}"
+        say(f"{verdict}: {tenants}, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
+
+
+def _example(example: "CounterExample") -> str:
+    """The pod and the flow; with the line by which an engine can be asked (`tenon verdicts`, policy-tests/cases)."""
+    if example.probe is None:
+        return str(example)
+    return f"{example}\n    ask {json.dumps(dict(example.probe), sort_keys=True)}: {example.answer}"
+
+
+def _tenants(tenants: Sequence[str]) -> str:
+    return ", ".join(tenants) if len(tenants) <= _CLAIMS else f"{len(tenants)} tenants"
 
 
 def _named(results: "Iterable[Result]") -> str:
@@ -66,38 +146,3 @@ def _answer(results: "Sequence[Result]") -> str:
         return "holds"
     broken = sum(len(result.broken) for result in results)
     return f"BROKEN {broken}" if broken else "nothing asked"
-
-
-def _document(proofs: dict[Path, "Proof"]) -> dict[str, Any]:
-    """Totals over all clusters, then each cluster."""
-    return {
-        "holds": all(proof.holds for proof in proofs.values()),
-        "tenants": sum(len(proof.tenants) for proof in proofs.values()),
-        "pairs": sum(proof.pairs for proof in proofs.values()),
-        "flows": sum(proof.flows for proof in proofs.values()),
-        "allowed": sorted(str(flow) for proof in proofs.values() for flow in proof.allowed),
-        "clusters": {str(folder): _cluster(proof) for folder, proof in proofs.items()},
-    }
-
-
-def _cluster(proof: "Proof") -> dict[str, Any]:
-    return {
-        "holds": proof.holds,
-        "tenants": list(proof.tenants),
-        "pairs": proof.pairs,
-        "flows": proof.flows,
-        "classes": proof.classes,
-        "invariants": {
-            result.name: {
-                "group": group,
-                "row": result.row or None,
-                "holds": result.holds,
-                "claim": result.claim,
-                "asked": result.asked,
-                "remark": result.remark or None,
-                "broken": [{"who": one.who, "what": one.what, "by": list(one.by)} for one in result.broken],
-            }
-            for group, results in proof.groups.items()
-            for result in results
-        },
-    }

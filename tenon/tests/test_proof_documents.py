@@ -1,0 +1,140 @@
+"""What `tenon prove` hands on: certificates, storage claims, SARIF for code scanning, every refusal at once."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tenon.__main__ import main
+
+ROOT = Path(__file__).parents[2]
+PLACE = "rendered/eu1/tenants/acme/foundation"
+DNS = f"{PLACE}/acme-train/cilium.io_ciliumnetworkpolicy_dns.yaml"
+SCRAPE = f"{PLACE}/acme-train/cilium.io_ciliumnetworkpolicy_scrape.yaml"
+Prove = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A root that holds a copy of rendered/."""
+    shutil.copytree(ROOT / "rendered", tmp_path / "rendered")
+    return tmp_path
+
+
+@pytest.fixture
+def prove(capsys: pytest.CaptureFixture[str]) -> Prove:
+    """`prove(root, words...)` -> exit code, stdout, stderr."""
+
+    def run(root: Path, *words: str) -> tuple[int, str, str]:
+        code = main(["prove", "--root", str(root), *words])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def widened(root: Path) -> None:
+    """Acme's metrics port is opened to globex, and its DNS list to globex's bucket."""
+    scrape, dns = root / SCRAPE, root / DNS
+    text = scrape.read_text().replace('serviceaccount": prometheus', 'serviceaccount": step')
+    scrape.write_text(text.replace('namespace": monitoring', 'namespace": globex-train'))
+    dns.write_text(dns.read_text().replace("tenon-acme.storage", "tenon-globex.storage"))
+
+
+def line_of(file: Path, text: str) -> int:
+    """Of the first line with the text."""
+    return next(number for number, line in enumerate(file.read_text().splitlines(), 1) if text in line)
+
+
+def cluster_of(document: dict[str, Any]) -> dict[str, Any]:
+    (found,) = document["clusters"].values()
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.requirement("A28")
+def test_each_tenants_claim_about_each_foreign_bucket_is_told(prove: Prove) -> None:
+    code, out, _ = prove(ROOT, "--json")
+    assert code == 0
+    assert cluster_of(json.loads(out))["storage"][0] == {
+        "tenant": "acme",
+        "buckets": "globex, initech",
+        "level": "address-separated",
+        "locks": ["address-separated", "dns-refused"],
+    }
+
+
+def test_a_lock_that_is_lost_lowers_the_claim_about_that_bucket_alone(prove: Prove, copy: Path) -> None:
+    widened(copy)
+    code, out, _ = prove(copy, "--json")
+    claims = {(each["tenant"], each["buckets"]): each["locks"] for each in cluster_of(json.loads(out))["storage"]}
+    assert code == 1
+    assert claims["acme", "globex"] == ["address-separated"]
+    assert claims["acme", "initech"] == ["address-separated", "dns-refused"]
+
+
+def test_a_certificate_names_documents_and_lines(prove: Prove) -> None:
+    _, out, _ = prove(ROOT, "--json", "--explain")
+    apart = cluster_of(json.loads(out))["invariants"]["apart"]
+    assert apart["number"] == 1
+    assert any("acme-train" in line and "default-deny.yaml:" in line for line in apart["evidence"])
+    assert "\napart: no pod of one tenant" in prove(ROOT, "--explain")[1]
+
+
+def test_a_counter_example_carries_the_flow_that_an_engine_can_be_asked(prove: Prove, copy: Path) -> None:
+    widened(copy)
+    found = cluster_of(json.loads(prove(copy, "--json")[1]))["invariants"]["apart"]["broken"][0]
+    assert found["answer"] == "allow"
+    assert {found["probe"]["from"]["namespace"], found["probe"]["to"]["namespace"]} == {"globex-train", "acme-train"}
+    assert f"ask {json.dumps(found['probe'], sort_keys=True)}: allow" in prove(copy)[2]
+
+
+def test_counter_examples_are_findings_at_the_rule_behind_them(prove: Prove, copy: Path) -> None:
+    widened(copy)
+    code, out, _ = prove(copy, "--sarif", "-")
+    (run,) = json.loads(out)["runs"]
+    places = {
+        (result["ruleId"], place["artifactLocation"]["uri"], place["region"]["startLine"])
+        for result in run["results"]
+        for place in [result["locations"][0]["physicalLocation"]]
+    }
+    assert code == 1
+    assert ("apart", SCRAPE, line_of(copy / SCRAPE, "- ports:")) in places
+    assert ("names", DNS, line_of(copy / DNS, "- ports:")) in places
+    assert all((copy / uri).exists() for _, uri, _ in places)
+
+
+def test_a_proof_without_a_fault_has_rules_and_no_findings(prove: Prove, tmp_path: Path) -> None:
+    code, out, said = prove(ROOT, "--sarif", str(tmp_path / "proof.sarif"))
+    (run,) = json.loads((tmp_path / "proof.sarif").read_text())["runs"]
+    assert (code, run["results"]) == (0, [])
+    assert {"apart", "names", "closed"} <= {rule["id"] for rule in run["tool"]["driver"]["rules"]}
+    assert "invariant" in out
+    assert "proved: 3 tenants" in said
+
+
+def test_every_refused_file_is_named_and_is_a_finding(prove: Prove, copy: Path) -> None:
+    (copy / DNS).write_text("a: [")
+    (copy / SCRAPE).write_text((copy / SCRAPE).read_text().replace("  ingress:", "  unknown: 1\n  ingress:"))
+    code, out, said = prove(copy, "--sarif", "-")
+    places = {
+        result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+        for result in json.loads(out)["runs"][0]["results"]
+    }
+    assert (code, places) == (2, {DNS, SCRAPE})
+    assert (DNS in said, "field `unknown`" in said) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "why_not"),
+    [
+        (("--json", "--sarif", "-"), "both write to standard output"),
+        (("--sarif", "/nowhere/x.sarif"), "/nowhere/x.sarif: cannot be written"),
+    ],
+)
+def test_where_sarif_cannot_go_is_bad_input(words: tuple[str, ...], why_not: str, prove: Prove) -> None:
+    code, _, said = prove(ROOT, *words)
+    assert (code, why_not in said) == (2, True)
