@@ -9,9 +9,9 @@ from isolation.buckets import bucket_host
 from isolation.classes import CLUSTER, Classes, PodClass, classes_of
 from isolation.entities import Cidr, Endpoints, Entity, Fqdn, Peer
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
-from isolation.labels import reserved
 from isolation.inventory import Inventory
-from isolation.policies import POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
+from isolation.labels import reserved
+from isolation.policies import EGRESS, POLICY_KINDS, Parsed, Rule, parse_policy, refuse_other_kinds
 from isolation.ports import LAST_PORT, PROTOCOLS, Port
 from isolation.profile import Profile, read_profile
 from isolation.roles import Role
@@ -99,6 +99,12 @@ class Cluster:
             found = ((other, self.open_ports(side, other.identity)) for other in self._candidates(side))
             self._reached[key] = tuple((other, ports) for other, ports in found if ports)
         return self._reached[key]
+
+    def alternatives(self, party: Party, peer: Identity, port: Port) -> tuple[Rule, ...]:
+        """Every allow of the party's egress that covers the flow. Where one of them redirects to the proxy, it reads
+        all of them as alternatives (pkg/envoy/model.go), so that one without server names lets each name pass."""
+        selecting = self.side(party, EGRESS).selecting(peer)
+        return tuple(rule for rule in selecting if not rule.is_deny and rule.covers(port))
 
     def open_ports(self, side: Side, peer: Identity) -> tuple[Port, ...]:
         selecting = side.selecting(peer)

@@ -114,7 +114,7 @@ def _undeclared(
 
 def _is_declared_host(cluster: Cluster, source: Party, destination: Party, port: Port) -> bool:
     """HTTPS to a name the source may ask for, held to the TLS server names that it may ask for."""
-    rules = cluster.side(source, EGRESS).verdict(destination.identity, port).by
+    rules = cluster.alternatives(source, destination.identity, port)
     listed = [entry for rule in rules for entry in rule.server_names or ()]
     if port != TLS or not rules or any(rule.server_names is None for rule in rules):
         return False

@@ -46,7 +46,9 @@ def addresses(cluster: Cluster) -> Result:
             if (owned := owners.get(normal(name))) and pods.role.tenant not in owned:
                 what = f"reaches the addresses of {name}, a name of {', '.join(sorted(owned))}, on {shown(ports)}"
                 broken.append(_to(pods, other, ports[0], what=what, verdict=verdict))
-            elif any(rule.server_names is None for rule in verdict.by):
+            elif any(
+                rule.server_names is None for p in ports for rule in cluster.alternatives(pods, other.identity, p)
+            ):
                 what = f"reaches {name} on {shown(ports)} without server names, and its addresses may be shared"
                 broken.append(_to(pods, other, ports[0], what=what, verdict=verdict))
             else:

@@ -154,7 +154,7 @@ class _Reach:
         open_ports = [p for p in self.cluster.ports if side.decide(selecting, shared, p).is_allowed]
         found = set[str]()
         for port in open_ports:
-            rules = side.decide(selecting, shared, port).by
+            rules = self.cluster.alternatives(pods, shared, port)
             if port != TLS or not rules or any(rule.server_names is None for rule in rules):
                 return self.everyone
             for entry in (entry for rule in rules for entry in rule.server_names or ()):
