@@ -10,7 +10,7 @@ from isolation.tree import Tree
 from mutation.operators import mutants
 from mutation.probes import Probes
 
-SAMPLE = 6
+SAMPLE = 3
 
 pytestmark = pytest.mark.oracle
 
