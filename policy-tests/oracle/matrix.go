@@ -85,7 +85,7 @@ func (w *World) fill(answer *matrixAnswer, asked matrixLine) error {
 	if err := w.settle(slices.Concat(subjects, peers)...); err != nil {
 		return err
 	}
-	known := values{numbers: map[string]byte{}}
+	known := values{texts: []string{}, numbers: map[string]byte{}}
 	cells := make([]byte, 0, len(subjects)*len(peers)*len(keys))
 	for _, subject := range subjects {
 		verdict := w.verdicts(subject, answer)
