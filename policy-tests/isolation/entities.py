@@ -75,13 +75,13 @@ class Cidr:
     world: str = "world"
 
     def selects(self, identity: Identity) -> bool:
-        if not is_any(identity, WORLD_ENTITIES):
-            return False
         address = identity.address
         if address is None:
             is_all = self.network.prefixlen == 0 and all(network.prefixlen for network in self.excepted)
             return is_all and is_any(identity, (self.world,))
-        return address in self.network and not any(address in network for network in self.excepted)
+        if not is_any(identity, WORLD_ENTITIES) or address not in self.network:
+            return False
+        return not any(address in network for network in self.excepted)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def aggregate_of(identity: Identity, cluster: str) -> str | None:
     home = identity.labels.value("k8s", CLUSTER)
     if home is not None:
         return "aggregate-cluster" if home == cluster else "aggregate-cluster-mesh"
-    is_address = identity.address is not None or bool(identity.names)
+    is_address = not identity.is_plain and (identity.address is not None or bool(identity.names))
     return "aggregate-world" if is_address and is_any(identity, WORLD_ENTITIES) else None
 
 

@@ -14,7 +14,8 @@ class Identity:
     """One side of a flow. is_endpoint: policies can apply to it; what is none is never enforced. To the node itself
     they apply only where the host firewall is on.
 
-    names: learned for the address; named_ports: of the pod's containers.
+    names: learned for the address; named_ports: of the pod's containers. is_plain: no policy's range or name and no
+    group is about the address, which is the entity `world` then and of no other group.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Identity:
     address: Address | None = None
     names: frozenset[str] = frozenset()
     named_ports: NamedPorts = field(default_factory=lambda: NONE_NAMED)
+    is_plain: bool = False
 
     @property
     def is_node(self) -> bool:

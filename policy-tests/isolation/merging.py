@@ -14,6 +14,7 @@ from isolation.identities import CLUSTER_ENTITIES, WORLD_ENTITIES, Identity
 from isolation.names import NamePattern
 from isolation.policies import Rule
 from isolation.ports import PROTOCOLS, NamedPorts, Port, PortRange
+from isolation.selectors import Requirement
 
 NONE, DNS, HTTP, TLS = "", "dns", "http", "tls"
 PRECEDENCE = (HTTP, TLS, DNS)  # of redirects that meet on one port; all beat a plain allow
@@ -167,6 +168,6 @@ def _terms(peer: Peer) -> tuple[Peer | None, ...]:
         terms = peer.selector.requirements
         if not terms:
             return (None,)
-        if len(terms) == 1 and terms[0].source == "reserved" and terms[0].values == {""}:
+        if len(terms) == 1 and terms[0] == Requirement("reserved", terms[0].key, "In", frozenset({""})):
             return (Reserved(terms[0].key),)
     return (peer,)

@@ -3,19 +3,24 @@
 Source: policy-tests/cases/README.md. Addresses and entities get the labels that the agent gives them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from isolation import lines
+from isolation.address_sets import GroupOfRanges, GroupsByLabel
+from isolation.addresses import Network
 from isolation.agent import Agent
+from isolation.entities import Cidr, Fqdn
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside, pod
 from isolation.label_filter import LabelFilter
 from isolation.labels import CLUSTER, Label, Labels, PodLabels, read_label
 from isolation.lines import Fields, LineError
+from isolation.names import NamePattern
 from isolation.ports import LAST_PORT, NamedPorts
 from isolation.refusals import Refused
+from isolation.rules import Rule
 
 _ACCOUNT = "default"  # admission gives every pod one
 _NOT_RAW = frozenset({"cidr", "fqdn", "cidrgroup", "node"})  # sources that stand for an address or an option
@@ -30,6 +35,23 @@ class Surroundings:
     namespaces: Mapping[str, Mapping[str, str]]
     dns: Mapping[str, tuple[str, ...]]
     host_labels: frozenset[Label] = frozenset()
+    ranges: frozenset[Network] = frozenset()
+    patterns: frozenset[NamePattern] = frozenset()
+
+    def with_policies(self, rules: Iterable[Rule]) -> "Surroundings":
+        """The ranges and names that rules are about: what falls under them is told from the rest of the world."""
+        peers = {peer for rule in rules for peer in rule.peers or ()}
+        ranges = {peer.network for peer in peers if isinstance(peer, Cidr)}
+        ranges |= {
+            one for peer in peers if isinstance(peer, Cidr | GroupOfRanges | GroupsByLabel) for one in peer.excepted
+        }
+        patterns = frozenset(peer.pattern for peer in peers if isinstance(peer, Fqdn))
+        return replace(self, ranges=frozenset(one for one in ranges if one.prefixlen), patterns=patterns)
+
+    def tells_apart(self, address: Address | None, names: Iterable[str]) -> bool:
+        groups = (network for group in self.agent.groups.values() for network in group.networks)
+        is_in_one = address is not None and any(address in network for network in (*self.ranges, *groups))
+        return is_in_one or any(pattern.matches(name) for name in names for pattern in self.patterns)
 
     def with_host_of(self, peers: Fields) -> "Surroundings":
         """The labels of the local node, which the peer that is the entity `host` gives as `node_labels`."""
@@ -44,7 +66,7 @@ class Surroundings:
 def identity_of(name: str, peer: Fields, around: Surroundings) -> Identity:
     """Raises LineError for a description that is none, Refused for labels that are not understood."""
     if peer.get("raw") is not None:
-        made = _raw(name, lines.texts(peer["raw"], "raw"))
+        made = _raw(name, lines.texts(peer["raw"], "raw"), around.agent.cluster)
     elif peer.get("entity"):
         made = _entity(lines.text(peer["entity"], "entity"), around)
     elif peer.get("namespace") is not None:
@@ -59,16 +81,18 @@ def identity_of(name: str, peer: Fields, around: Surroundings) -> Identity:
     return replace(made, is_endpoint=lines.flag(peer["endpoint"], "endpoint"))
 
 
-def _raw(name: str, texts: tuple[str, ...]) -> Identity:
+def _raw(name: str, texts: tuple[str, ...], cluster: str) -> Identity:
     labels = frozenset({label.key: label for label in map(read_label, texts)}.values())  # one label per key, the last
     for label in labels:
         if label.source in _NOT_RAW:
             why = f"raw label {label} stands for an address or an option; name the address (`ip`, `names`)"
             raise Refused(where=f"peer {name}", at="raw", why=why)
-    if not any(label.source == "reserved" or label.key == CLUSTER for label in labels):
-        why = f"raw labels of a pod without {CLUSTER} do not tell whose cluster it is in; name the cluster"
+    found = Labels(labels)
+    is_entity = any(label.source == "reserved" for label in labels)
+    if not is_entity and found.value("k8s", CLUSTER) != cluster:
+        why = f"raw labels of a pod without k8s:{CLUSTER}={cluster} do not tell which cluster it is in; add it"
         raise Refused(where=f"peer {name}", at="raw", why=why)
-    return Identity(name, Labels(labels), is_endpoint=True)
+    return Identity(name, found, is_endpoint=True)
 
 
 def _entity(name: str, around: Surroundings) -> Identity:
@@ -113,13 +137,15 @@ def _outside(name: str, peer: Fields, around: Surroundings) -> Identity:
         written = lines.text(peer["ip"], "ip")
         address = _address(written)
         learned += around.dns.get(written, ())
-    return outside(
+    made = outside(
         name,
         address=address,
         names=frozenset(learned),
         is_api_server=bool(peer.get("kube_apiserver")),
         world=around.agent.world(4 if address is None else address.version),
     )
+    is_plain = not peer.get("kube_apiserver") and not around.tells_apart(address, learned)
+    return replace(made, is_plain=is_plain)
 
 
 def _address(written: str) -> Address:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
-from isolation.entities import Endpoints
+from isolation.entities import Endpoints, Peer
 from isolation.identities import Identity
 from isolation.labels import NAMESPACE
 from isolation.merging import DNS, PRECEDENCE, Merge, MergeError, may_conflict, merge, parser_of
@@ -107,7 +107,7 @@ class Side:
         written = {way: rule for rule in reached.by for way in _exact_spellings(rule, port, named)}
         if len(written) > 1:
             raise _in_two_ways(next(iter(written.values())), port)
-        allows = (rule for rule in self.selecting(server) if not rule.is_deny)
+        allows = (rule for rule in self.selecting(server) if not rule.is_deny and _selects_itself(rule, server))
         same = (rule for rule in allows if written.keys() & _exact_spellings(rule, port, named))
         return NameFilter(None, tuple(same), passes_all=not self.denies_by_default)
 
@@ -290,6 +290,13 @@ class PolicyWorld:
 
 def selects(rule: Rule, peer: Identity) -> bool:
     return rule.peers is None or any(term.selects(peer) for term in rule.peers)
+
+
+def _selects_itself(rule: Rule, peer: Identity) -> bool:
+    """Whether the rule selects the peer's own identity and not only the group's: the DNS proxy looks at no group."""
+    terms: Iterable[Peer] = rule.peers or ()
+    own = (term.selector.matches(peer.labels) if isinstance(term, Endpoints) else term.selects(peer) for term in terms)
+    return rule.peers is None or any(own)
 
 
 def _applies(rule: Rule, identity: Identity) -> bool:

@@ -143,11 +143,12 @@ def read_world(line: Fields) -> World:
     groups = lines.mapping(line.get("cidr_groups") or {}, "cidr_groups")
     config = read_config(lines.mapping(line.get("config") or {}, "config"), groups)
     peers = lines.mapping(line.get("peers") or {}, "peers")
-    around = _surroundings(line, config).with_host_of(peers)
     read = [_policy(body, index, config) for index, body in enumerate(lines.items(line.get("policies"), "policies"))]
     kept = {report.ref: parsed for report, parsed in read}  # of one kind, namespace and name, the last
+    rules = [rule for parsed in kept.values() if parsed for rule in parsed.rules]
+    around = _surroundings(line, config).with_host_of(peers).with_policies(rules)
     world = PolicyWorld(
-        [rule for parsed in kept.values() if parsed for rule in parsed.rules],
+        rules,
         admits_node=config.admits_node,
         enforcement=config.enforcement,
         host_firewall=config.host_firewall,
