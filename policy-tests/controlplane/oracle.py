@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Thread
 from types import TracebackType
 from typing import IO, Any, Self
@@ -48,8 +49,9 @@ class Oracle:
         self._program = program or built("oracle")
 
     def __enter__(self) -> Self:
+        self._said = TemporaryFile()  # a pipe that nobody reads could fill
         self._process = subprocess.Popen(
-            [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [self._program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
         return self
 
@@ -65,7 +67,7 @@ class Oracle:
             self._process.kill()
             self._process.wait()
         _pipe(self._process.stdout).close()
-        _pipe(self._process.stderr).close()
+        self._said.close()
 
     def ask(self, lines: Iterable[Line]) -> list[dict[str, Any]]:
         """One answer per line, in order. Raises OracleError."""
@@ -79,7 +81,9 @@ class Oracle:
         answers = [answer.decode() for _, answer in zip(lines, output, strict=False)]
         writer.join()
         if len(answers) < len(lines):
-            said = _pipe(self._process.stderr).read().decode(errors="replace").strip()
+            self._process.wait(STOP_SECONDS)
+            self._said.seek(0)
+            said = self._said.read().decode(errors="replace").strip()
             raise OracleError(f"answered {len(answers)} of {len(lines)} lines and ended: {said or 'without a word'}")
         return answers
 
