@@ -86,9 +86,12 @@ def _tally(outcome: Outcome, lines: Sequence[Line], engines: Sequence[Line]) -> 
     outcome.flows += len(lines) - 1
     outcome.objects.update(expected(engines[0])["expect_policies"])
     outcome.engines.update(each.get("verdict", "error") for each in engines[1:])
-    for line, mine, theirs in zip(lines, ours(lines), engines, strict=True):
-        if is_refused(mine) and line is not lines[0]:
-            outcome.refused[mine["refused"]] += 1
+    answered = ours(lines)
+    if is_refused(answered[0]):
+        outcome.refused[answered[0]["refused"]] += len(lines) - 1
+        return
+    outcome.refused.update(mine["refused"] for mine in answered if is_refused(mine))
+    for line, mine, theirs in zip(lines, answered, engines, strict=True):
         if fields := differences(mine, theirs):
             about = (line,) if line is lines[0] else (lines[0], line)
             outcome.mismatches.append(Mismatch(about, fields))

@@ -52,7 +52,7 @@ def _sections(draw: Draw) -> dict[str, Any]:
 def _section(draw: Draw, name: str) -> Any:
     entries = draw.shape(SECTIONS)
     if entries and ABSENT in entries:
-        return [peers(draw, name.removesuffix("Deny")) | ports(draw, name) for _ in entries]
+        return [peers(draw, name) | ports(draw, name) for _ in entries]
     return entries
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from differential.draw import Draw, Table, always
 from differential.peer_shapes import NAMES
-from differential.selector_shapes import ACCOUNT, ACCOUNTS, NAMESPACE, NAMESPACES
+from differential.selector_shapes import ACCOUNT, ACCOUNTS, CLUSTER, NAMESPACE, NAMESPACES
 
 ENTITIES = ("host", "remote-node", "kube-apiserver", "health", "init", "ingress", "unmanaged", "world")
 ADDRESSES = (
@@ -30,6 +30,7 @@ _NAMED_PORTS = (
     {"name": "dns", "port": 53, "protocol": "UDP"},
     {"name": "dns-tcp", "port": 53, "protocol": "TCP"},
 )
+_RAW = ("k8s:app=x", f"k8s:{NAMESPACE}=a", "k8s:tier=y", "reserved:unmanaged", "container:app=x")
 
 RESOLVER = {
     "namespace": "kube-system",
@@ -70,6 +71,11 @@ PEERS = Table(
         "address": (20, lambda draw: {"ip": draw.one(ADDRESSES)}),
         "address with names": (15, lambda draw: {"ip": draw.one(ADDRESSES), "names": draw.some(_LEARNED)}),
         "names": (10, lambda draw: {"names": draw.some(_LEARNED)}),
+        "labels as they are": (
+            4,
+            lambda draw: {"raw": [*draw.some(_RAW, most=3), f"k8s:{CLUSTER}=default"], "endpoint": draw.chance(0.7)},
+        ),
+        "node with labels": (5, lambda draw: {"entity": draw.one(ENTITIES[:2]), "node_labels": {"app": "x"}}),
         "API server outside": (4, always({"ip": "203.0.113.9", "kube_apiserver": True})),
     },
 )
@@ -86,6 +92,11 @@ CONFIGS = Table(
         "always enforced": (4, always({"enforcement": "always"})),
         "never enforced": (3, always({"enforcement": "never"})),
         "no v4": (2, always({"ipv4": False, "ipv6": True})),
+        "no proxy": (2, always({"l7_proxy": False})),
+        "no icmp rules": (2, always({"icmp_rules": False})),
+        "every rule denies by default": (3, always({"non_default_deny": False})),
+        "labels left out": (3, always({"label_prefixes": ["!k8s:tier", "!app"]})),
+        "labels listed": (3, always({"label_prefixes": ["k8s:io.kubernetes.pod.namespace", "app"]})),
     },
 )
 
@@ -93,14 +104,15 @@ TABLES = (PODS, PEERS, CONFIGS)
 
 
 def parties(draw: Draw) -> dict[str, Any]:
-    """Peers by name: a resolver and at least two pods that policies can apply to."""
+    """Peers by name: a resolver and at least two pods that policies can apply to; all nodes carry one set of labels."""
     made = [
         RESOLVER,
         draw.shape(PODS),
         draw.shape(PODS),
         *draw.times(lambda again: again.shape(PEERS), least=3, most=8),
     ]
-    return {f"p{index}": each for index, each in enumerate(made)}
+    labelled = {peer["entity"]: peer for peer in made if "node_labels" in peer}
+    return {f"p{index}": labelled.get(peer.get("entity"), peer) for index, peer in enumerate(made)}
 
 
 def surroundings(draw: Draw) -> dict[str, Any]:

@@ -66,7 +66,7 @@ CIDR_SETS = Table(
         "group": (8, lambda draw: {"cidrGroupRef": draw.one((*GROUPS, "missing"))}),
         "group with except": (3, lambda draw: {"cidrGroupRef": draw.one(GROUPS), "except": draw.some(RANGES[2:4])}),
         "groups by label": (5, lambda draw: {"cidrGroupSelector": {"matchLabels": {"zone": draw.one(("in", "out"))}}}),
-        "groups by any label": (2, always({"cidrGroupSelector": {}})),
+        "groups by any label": (0.5, always({"cidrGroupSelector": {}})),
         "two forms": (1, always({"cidr": "10.0.0.0/8", "cidrGroupRef": "lan"})),
         "no form": (1, always({})),
         "bare address": (1, always({"cidr": "10.0.0.1"})),
@@ -164,8 +164,10 @@ INGRESS_PEERS = Table("ingress peers", _EITHER, _BROKEN)
 EGRESS_PEERS = Table("egress peers", _EITHER | _EGRESS_ONLY, _BROKEN)
 
 
-def peers(draw: Draw, direction: str) -> dict[str, Any]:
-    """The L3 fields of one entry."""
-    made = draw.shape(EGRESS_PEERS if direction == "egress" else INGRESS_PEERS)
-    side = "to" if direction == "egress" else "from"
-    return {side + kind: value for kind, value in made.items()}
+def peers(draw: Draw, section: str) -> dict[str, Any]:
+    """The L3 fields of one entry of the section. Names are a field of `egress` alone: where they are none, the engine's
+    validator does not see an empty list of them, and the schema does."""
+    is_egress = section.startswith("egress")
+    made = draw.shape(EGRESS_PEERS if is_egress else INGRESS_PEERS)
+    kept = {kind: value for kind, value in made.items() if section == "egress" or kind != "FQDNs" or value}
+    return {("to" if is_egress else "from") + kind: value for kind, value in kept.items()}

@@ -87,7 +87,7 @@ SELECTORS = Table(
         "empty expressions": (2, always({"matchExpressions": []})),
         "no expressions": (2, lambda draw: {"matchExpressions": None, "matchLabels": labels(draw)}),
         "broken value": (1, always({"matchLabels": {"app": "bad value!"}})),
-        "unknown field": (1, always({"matchFields": []})),
+        "unknown field": (1, always({"matchFields": [{"key": "app"}]})),
         "null": (1, always(None)),
     },
     broken=frozenset({"broken value"}),
