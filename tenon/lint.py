@@ -145,20 +145,22 @@ def _answer(report: "Report", options: argparse.Namespace) -> None:
 
 
 def _lines(findings: Sequence["Finding"]) -> Iterator[str]:
-    """Grouped by file, each finding with its explanation and its remedy."""
+    """Grouped by file; each finding with its remedy, and with its rule's explanation once per file."""
     from isolation.linting.catalogue import catalogue
 
-    file = None
+    file, explained = None, set[str]()
     for finding in findings:
         if finding.file != file:
             yield f"{finding.file}\n" if file is None else f"\n{finding.file}\n"
-            file = finding.file
+            file, explained = finding.file, set()
         rule = catalogue()[finding.rule]
         head = f"{finding.severity} {finding.rule} {rule.name}: {finding.message}"
         yield _wrapped(head, first=f"{finding.line:>5}  ")
         if finding.subject:
             yield _wrapped(f"at {finding.subject} {finding.path}".rstrip())
-        yield _wrapped(rule.explanation)
+        if finding.rule not in explained:
+            yield _wrapped(rule.explanation)
+            explained.add(finding.rule)
         yield _wrapped(f"fix: {finding.fix}")
 
 

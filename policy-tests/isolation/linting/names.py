@@ -36,6 +36,7 @@ def names(policy: Policy) -> Iterator[Hit]:
         for path, item in entry.items("FQDNs"):
             yield from _name(policy, path, mapped(item), is_dns=False)
         for rule in entry.port_rules:
+            yield from _short_names(policy, rule)
             for path, dns_item in rule.l7("dns"):
                 yield from _name(policy, path, dns_item, is_dns=True)
                 if not dns_item:
@@ -68,8 +69,15 @@ def _name(policy: Policy, path: DocumentPath, item: Any, *, is_dns: bool) -> Ite
         yield Hit("TN512", policy, path, f"{name} serves every bucket of the store")
     if store and store["head"].rstrip(".").count("."):
         yield Hit("TN514", policy, path, f"the bucket of {name} has a dot in its name")
-    if is_dns and name and ("." not in name.rstrip(".") or name.rstrip(".").endswith(".svc")):
-        yield Hit("TN517", policy, path, f"{name} is asked with a search domain appended")
+
+
+def _short_names(policy: Policy, rule: PortRule) -> Iterator[Hit]:
+    """Names that lack their search domain, and nothing in the list has it."""
+    written = [(path, str(item.get("matchName") or "").lower().rstrip(".")) for path, item in rule.l7("dns")]
+    for path, name in written:
+        is_short = name and ("." not in name or name.endswith(".svc"))
+        if is_short and not any(other.startswith(f"{name}.") for _, other in written):
+            yield Hit("TN517", policy, path, f"{name} is asked with a search domain appended")
 
 
 def _wildcard(policy: Policy, path: DocumentPath, pattern: str, *, is_dns: bool) -> Iterator[Hit]:
@@ -91,8 +99,8 @@ def _wildcard(policy: Policy, path: DocumentPath, pattern: str, *, is_dns: bool)
     if "**" in rest:
         yield Hit("TN507", policy, path, f"`**` in `{pattern}` is `*`: it crosses no dot")
     first = pattern.split(".", maxsplit=1)[0]
-    if re.fullmatch(r"[^*]+\*", first):
-        yield Hit("TN505", policy, path, f"`{pattern}` matches {first.rstrip('*')}-evil as well")
+    if re.fullmatch(r"[^*]+\*", first) and not store:
+        yield Hit("TN505", policy, path, f"`{pattern}` matches {first.rstrip('*-')}-evil as well")
     elif re.fullmatch(r"\*+[^*]+", first):
         yield Hit("TN506", policy, path, f"`{pattern}` matches evil{first.lstrip('*')}, no subdomain")
 

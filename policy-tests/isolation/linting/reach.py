@@ -156,7 +156,11 @@ def _dns_server(placed: Placed) -> Iterator[Hit]:
     if placed.rule.dns is None:
         return
     if placed.leads_outside:
-        yield Hit("TN804", placed.policy, placed.entry_path, "the DNS server may be anyone")
+        is_one = all(
+            isinstance(peer, Cidr) and peer.network.num_addresses == 1 for peer in placed.rule.peers or (None,)
+        )
+        who = "is outside of the cluster" if is_one else "may be anyone"
+        yield Hit("TN804", placed.policy, placed.entry_path, f"the DNS server {who}")
         return
     for peer in placed.rule.peers or ():
         if isinstance(peer, Endpoints) and peer.selector.namespaces is None:
