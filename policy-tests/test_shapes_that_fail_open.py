@@ -53,6 +53,7 @@ def selected(rule: Rule) -> str:
         ({"toServices": [{"k8sService": {"serviceName": "web"}}]}, EVERYONE, NO_ONE),
         ({"toFQDNs": [{"matchName": "a.test"}]}, SOMEONE, SOMEONE),
         ({"toFQDNs": [{"matchName": "a.test"}], "toEndpoints": []}, NO_ONE, NO_ONE),
+        ({"toEntities": ["host", "all"]}, EVERYONE, EVERYONE),
     ],
 )
 def test_a_list_without_items_opens_or_shuts_by_its_kind(peers: Body, with_ports: str, without: str) -> None:

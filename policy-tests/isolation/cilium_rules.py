@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from isolation.address_sets import cidr_peer, cidr_set_peer
 from isolation.agent import Agent
-from isolation.entities import Endpoints, Fqdn, Peer, entity_peer
+from isolation.entities import Endpoints, Fqdn, Peer, entity_peer, is_everyone
 from isolation.http import http_rule
 from isolation.icmp import icmp_type
 from isolation.names import name_patterns, server_names
@@ -65,7 +65,8 @@ class _Frame:
         peers = self._peers(entry)
         ports, types = entry.each("toPorts"), entry.each("icmps")
         if not ports and not types:
-            yield self._rule(entry, () if peers is None else peers, None)
+            yield self._rule(entry, () if peers is None else _settled(peers), None)
+        peers = _settled(peers)
         for item in ports:
             yield self._port_rule(item, peers)
         for item in types:
@@ -120,6 +121,11 @@ class _Frame:
             default_deny=self.default_deny,
             on_nodes=self.on_nodes,
         )
+
+
+def _settled(peers: tuple[Peer, ...] | None) -> tuple[Peer, ...] | None:
+    """None where one peer is everyone: the engine keeps that one alone."""
+    return None if peers is None or any(is_everyone(peer) for peer in peers) else peers
 
 
 def _icmp_range(node: Node) -> PortRange:

@@ -98,6 +98,13 @@ def entity_peer(node: Node, cluster: str) -> Entity:
     return Entity(node.text(), cluster)
 
 
+def is_everyone(peer: Peer) -> bool:
+    """The entity `all`, or a selector of pods without a term."""
+    if isinstance(peer, Endpoints):
+        return not peer.selector.requirements
+    return isinstance(peer, Entity) and peer.name == "all"
+
+
 def aggregate_of(identity: Identity, cluster: str) -> str | None:
     """The group's label (Source: Cilium 1.20.2, pkg/policy/aggregate.go); None for the reserved identities."""
     home = identity.labels.value("k8s", CLUSTER)

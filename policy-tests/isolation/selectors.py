@@ -124,7 +124,7 @@ def node_peer_selector(node: Node, scope: Scope) -> LabelSelector:
 
 def prefixed_selector(node: Node, source: str) -> LabelSelector:
     """A selector whose keys without a source are of this one."""
-    return LabelSelector(tuple(_written(node, source)))
+    return _selector(_written(node, source))
 
 
 def is_in(source: str, key: str, *values: str) -> Requirement:
