@@ -65,6 +65,10 @@ def ingress(spec: Body) -> Body:
     return first
 
 
+def cut_range(index: int) -> Callable[[Body], object]:
+    return lambda spec: spec["egressDeny"][0]["toCIDRSet"].pop(index)
+
+
 def names(spec: Body) -> list[Body]:
     found: list[Body] = egress(spec)["toPorts"][0]["rules"]["dns"]
     return found
@@ -138,6 +142,9 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
         lambda spec: egress(spec)["toFQDNs"].append({"matchPattern": "mirror.init*.example"}),
         "addresses",
     ),
+    ("acme-train/egress", lambda spec: egress(spec)["toFQDNs"].append({"matchName": "a.example"}), "one-list"),
+    ("initech-train/egress", lambda spec: egress(spec).update(toFQDNs=[{"matchPattern": "*.example"}]), "one-list"),
+    *(("acme-train/egress", cut_range(index), "metadata") for index in range(7)),
     ("acme-train/apiserver", lambda spec: egress(spec).pop("toPorts"), "node-ports"),
     ("acme-train/status", lambda spec: spec["egress"].append({"toEntities": ["remote-node"]}), "node-ports"),
     (
@@ -168,6 +175,9 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("monitoring/prometheus", lambda spec: spec["egress"].append({"toEntities": ["cluster"]}), "closed"),
     ("tenon-system/watcher", lambda spec: spec["ingress"].append({"fromEntities": ["world"]}), "closed"),
     ("tenon-system/git", lambda spec: egress(spec)["toPorts"][0].update(serverNames=["*.example"]), "closed"),
+    ("tenon-system/dns", lambda spec: spec["endpointSelector"]["matchExpressions"][0]["values"].pop(), "alive"),
+    ("tenon-system/dns-ingest", lambda spec: names(spec).pop(), "alive"),
+    ("tenon-system/git", lambda spec: egress(spec)["toPorts"][0]["ports"][0].update(port="8443"), "alive"),
     ("tenon-system/dns-portal", lambda spec: names(spec).append({"matchPattern": "*"}), "own-lists"),
     (
         "tenon-system/dns-router",

@@ -9,11 +9,15 @@ from isolation.classes import PodClass
 from isolation.cluster import Cluster, Party
 from isolation.edges import ANY_PORT, DNS, TLS, Edge, edges
 from isolation.identities import outside
+from isolation.network_invariants import governed_pods
 from isolation.platform_edges import platform_edges
+from isolation.platform_names import needed_entries
 from isolation.policies import EGRESS, INGRESS
 from isolation.ports import Port
 from isolation.probes import flow_line, query_line
+from isolation.profile import Profile
 from isolation.results import CounterExample, Result, origins
+from isolation.roles import Role
 from isolation.verdicts import Dns
 
 _NOBODY = "no pod plays this part"
@@ -31,7 +35,9 @@ def alive(cluster: Cluster) -> Result:
         for source, destination in pairs:
             asked += len(_ports(cluster, edge))
             broken += _dead_sides(cluster, edge, source, destination)
-    for pods in (each for each in cluster.classes.of_tenants if each.is_rendered):
+    rendered = (each for each in cluster.classes.of_tenants if each.is_rendered)
+    platform = (each for each in governed_pods(cluster) if not each.chosen)
+    for pods in (*rendered, *platform):
         checked = list(_name_liveness(cluster, pods))
         asked += len(checked)
         broken += [fault for fault in checked if fault is not None]
@@ -72,7 +78,7 @@ def _dead_sides(cluster: Cluster, edge: Edge, source: Party, destination: Party)
 def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample | None]:
     """One item per question: None when the name is answered, and reachable where it leads outside."""
     side, profile = cluster.side(pods, EGRESS), cluster.profile
-    needed = needed_names(profile, pods.role)
+    needed = _needed(profile, pods.role)
     for server, port in ((server, port) for server in cluster.resolvers for port in DNS):
         found = side.name_filter(server.identity, port)
         for name in needed:
@@ -90,3 +96,10 @@ def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample 
         is_named = any(entry.matches(name) for rule in verdict.by for entry in rule.server_names or ())
         what = f"may ask for {name} and cannot reach it on {TLS} by that server name"
         yield None if verdict.is_allowed and is_named else CounterExample(str(pods), what, origins(verdict.by))
+
+
+def _needed(profile: Profile, role: Role) -> tuple[str, ...]:
+    """Names that must be answered; of a pattern of the platform's, one that it matches."""
+    if role.tenant is None:
+        return tuple(entry.replace("*", "x") for entry in needed_entries(profile, role.name))
+    return needed_names(profile, role)

@@ -1,7 +1,7 @@
 """Addresses outside of the cluster and of its nodes: addresses (3), metadata (4), node_ports (4), resolvers (4)."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from isolation.buckets import bucket_host, is_outside_host, needed_names
 from isolation.certificates import describe, shown
@@ -18,8 +18,17 @@ from isolation.results import CounterExample, Result, origins
 from isolation.roles import Role
 from isolation.verdicts import SideVerdict
 
-# One address of each private range, to which an allowed outside name might be made to lead.
-PRIVATE = ("10.255.1.1", "172.31.1.1", "192.168.254.1", "100.127.1.1", "fc00:1::1", "fe80::1")
+# Private ranges, to both ends of which an allowed outside name might be made to lead.
+PRIVATE_RANGES = (
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "fc00::/7",
+    "fe80::/10",
+)
+PRIVATE = tuple(address for network in map(ip_network, PRIVATE_RANGES) for address in (network[1], network[-2]))
 # Kubelet, its read-only port, etcd and its peers, SSH, the ends of the node port range, the health ports of the agent.
 NODE_PORTS = tuple(Port(number, "TCP") for number in (22, 2379, 2380, 4240, 9879, 10250, 10255, 10256, 30000, 32767))
 # Resolvers of others, plain, over TLS and over HTTPS.
@@ -160,7 +169,7 @@ def rebound(cluster: Cluster, pods: PodClass) -> Iterator[Identity]:
     allowed = frozenset(fqdn_names(cluster.side(pods, EGRESS).rules))
     store = frozenset(needed_names(cluster.profile, pods.role))
     private = PRIVATE if any(is_outside_host(name) for name in allowed - store) else ()
-    for address in map(ip_address, (*METADATA, *private)):
+    for address in (*map(ip_address, METADATA), *private):
         name = f"{address} as {', '.join(sorted(allowed)) or 'no name'}"
         yield outside(name, address=address, names=allowed)
 

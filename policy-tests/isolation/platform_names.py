@@ -30,7 +30,14 @@ _LISTS: dict[str, tuple[str, ...]] = {
 
 def may_platform_list(profile: Profile, role: str, entry: NamePattern) -> bool:
     """Whether a name list of this role of the platform may hold the entry, written like that."""
-    return entry.text in (*_LISTS.get(role, ()), *_by_options(profile, role))
+    return entry.text in needed_entries(profile, role)
+
+
+def needed_entries(profile: Profile, role: str) -> tuple[str, ...]:
+    """The names and patterns that this role of the platform must be answered; none for one that the mode leaves out."""
+    if profile.storage_mode != "inCluster" and role in {"filer", "models-gateway"}:
+        return ()
+    return (*_LISTS.get(role, ()), *_by_options(profile, role))
 
 
 def mesh_control_names(profile: Profile) -> tuple[str, ...]:

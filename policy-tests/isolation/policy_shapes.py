@@ -7,8 +7,9 @@ from isolation.classes import TENANT_ID, selectors_of
 from isolation.cluster import Cluster
 from isolation.edges import TLS
 from isolation.entities import Cidr, Entity, Fqdn
+from isolation.faults import Fault
 from isolation.labels import is_trusted
-from isolation.node import Node
+from isolation.node import Node, dotted
 from isolation.policies import CILIUM_KINDS, EGRESS, INGRESS, Rule
 from isolation.results import CounterExample, Result, origins
 from isolation.tree import Document
@@ -25,11 +26,13 @@ _OUTSIDE = frozenset({"all", "world", "world-ipv4", "world-ipv6"})
 def accepted(cluster: Cluster) -> Result:
     """A rejected object enforces nothing, all of it; the tree must hold none."""
     faults = [
-        CounterExample(one.document.file, f"the agent rejects it: {why}")
+        _refusal(one.document, says, fault)
         for one in cluster.parsed
-        for why in one.rejected
+        for says, found in (("the agent rejects it", one.rejected), ("the API server refuses it", one.schema_faults))
+        for fault in found
     ]
-    return Result("accepted", "Cilium's agent accepts every policy", len(cluster.parsed), tuple(faults))
+    claim = "Cilium's agent and the API server accept every policy"
+    return Result("accepted", claim, len(cluster.parsed), tuple(faults), number=8)
 
 
 def trusted(cluster: Cluster) -> Result:
@@ -49,25 +52,28 @@ def trusted(cluster: Cluster) -> Result:
 
 def unambiguous(cluster: Cluster) -> Result:
     """Shapes that open more than they say, or that versions read differently, even where the agent takes them."""
-    documents = [document for document in cluster.tree.of_kind(*CILIUM_KINDS) if "spec" in document.body]
-    faults = [fault for each in documents for fault in _ambiguities(Node(each, ("spec",), each.body["spec"]))]
+    documents = list(cluster.tree.of_kind(*CILIUM_KINDS))
+    parts = [(each, part) for each in documents for part in ("spec", "specs") if part in each.body]
+    faults = [fault for each, part in parts for fault in _ambiguities(Node(each, (part,), each.body[part]))]
+    faults += [fault for rule in cluster.rules for fault in _native_or_named(rule)]
     claim = "no policy has a shape that opens more than it says"
     return Result("unambiguous", claim, len(documents), tuple(faults))
 
 
 def default_deny(cluster: Cluster) -> Result:
     """Native, both ways, on every pod: no Cilium parser can lose it, and accounts that no rule names rest on it."""
-    found = {
-        document.namespace
-        for document in cluster.tree.of_kind("NetworkPolicy")
-        if document.body["spec"].get("podSelector") == {}
-        and not any(document.body["spec"].get(side) for side in ("ingress", "egress"))
-        and sorted(document.body["spec"].get("policyTypes", ())) == ["Egress", "Ingress"]
-    }
+    found = {each.namespace for each in cluster.tree.of_kind("NetworkPolicy") if _denies_all(each.body.get("spec"))}
     wanted = [f"{tenant}-{plane}" for tenant in cluster.classes.tenants for plane in ("train", "serve")]
     missing = [CounterExample(name, "has no native default deny") for name in wanted if name not in found]
     claim = "every tenant namespace denies by default, both ways"
     return Result("default-deny", claim, len(wanted), tuple(missing), row="H12")
+
+
+def _denies_all(spec: Any) -> bool:
+    if not isinstance(spec, dict) or spec.get("podSelector") != {} or any(spec.get(s) for s in (INGRESS, EGRESS)):
+        return False
+    types = spec.get("policyTypes")
+    return isinstance(types, list) and sorted(map(str, types)) == ["Egress", "Ingress"]
 
 
 def one_dns_rule(cluster: Cluster) -> Result:
@@ -90,6 +96,34 @@ def server_names(cluster: Cluster) -> Result:
     ]
     asked = len([rule for rule in cluster.rules if rule.direction == EGRESS])
     return Result("server-names", "HTTPS to the outside is held to server names", asked, tuple(faults))
+
+
+def one_list(cluster: Cluster) -> Result:
+    """Names of DNS rules, toFQDNs and serverNames come from one list (D11a): what a pod may dial it may ask for, by the
+    server name that it asked for. A tenant's are exact."""
+    asked, faults = 0, dict[CounterExample, None]()
+    for pods in (each for each in cluster.classes.all if each.is_rendered):
+        rules = cluster.side(pods, EGRESS).rules
+        listed = {str(entry) for rule in rules for entry in rule.dns or ()}
+        for rule in rules:
+            dialled = {str(peer.pattern) for peer in rule.peers or () if isinstance(peer, Fqdn)}
+            asked += len(dialled)
+            for fault in _name_faults(rule, dialled, listed, is_tenants=pods.role.tenant is not None):
+                faults[CounterExample(str(pods), fault, origins([rule]))] = None
+    claim = "names that are asked, dialled and offered to TLS are the same"
+    return Result("one-list", claim, asked, tuple(faults), vacuous="" if asked else "no rule opens a host by its name")
+
+
+def _name_faults(rule: Rule, dialled: set[str], listed: set[str], *, is_tenants: bool) -> Iterator[str]:
+    if not dialled:
+        return
+    offered = {str(entry) for entry in rule.server_names or ()}
+    if offered and offered != dialled:
+        yield f"dials {', '.join(sorted(dialled))} and offers {', '.join(sorted(offered))} to TLS"
+    if unasked := sorted(dialled - listed):
+        yield f"dials {', '.join(unasked)}, for which it may not ask"
+    if is_tenants and (patterns := sorted(name for name in dialled if "*" in name)):
+        yield f"dials {', '.join(patterns)}; name each host"
 
 
 def one_proxy(cluster: Cluster) -> Result:
@@ -127,12 +161,31 @@ def own_place(cluster: Cluster) -> Result:
     return Result("own-place", claim, len(cluster.tree.documents), tuple(faults))
 
 
+def _native_or_named(rule: Rule) -> Iterator[CounterExample]:
+    """Allows in Kubernetes' own kind, whose empty sections mean the opposite of Cilium's; ports by name, whose number
+    the pods at the end of the flow give."""
+    document = rule.origin.document
+    if document.kind == "NetworkPolicy" and rule.peers != ():
+        yield CounterExample(
+            document.file, "is a NetworkPolicy that allows; write a CiliumNetworkPolicy", origins([rule])
+        )
+    for span in rule.ports or ():
+        if span.name:
+            what = f"port {span.name} is a name, whose number the pods give; write the number"
+            yield CounterExample(document.file, what, origins([rule]))
+
+
 def _misplaced(document: Document) -> Iterator[CounterExample]:
     if document.place[:1] != ("tenants",) or document.namespace is None:
         return
     tenant = document.place[1]
     if document.namespace not in {f"{tenant}-train", f"{tenant}-serve", *_SHARED_NAMESPACES}:
         yield CounterExample(document.file, f"of tenant {tenant} stands in namespace {document.namespace}")
+
+
+def _refusal(document: Document, says: str, fault: Fault) -> CounterExample:
+    where = f"{document.file}:{document.line(fault.path)} {dotted(fault.path)}".rstrip()
+    return CounterExample(document.file, f"{says}: {fault}", (where,))
 
 
 def _leads_outside(rule: Rule) -> bool:

@@ -1,25 +1,31 @@
 """`prove`: every invariant over one rendered tree."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isolation import network_invariants as network
 from isolation import outside_invariants as outside
+from isolation import ownership
 from isolation import policy_shapes as shape
 from isolation.bypasses import no_bypass
-from isolation.cluster import cluster_of
+from isolation.classes import tenants_of
+from isolation.cluster import Cluster, cluster_of
 from isolation.effective import effective
-from isolation.inventory import Inventory
+from isolation.inventory import Inventory, tenant_of
 from isolation.liveness import alive
 from isolation.monotone import monotone
 from isolation.name_invariants import names, own_lists
 from isolation.open_flows import OpenFlow, open_flows
 from isolation.pod_invariants import accounted, backends
 from isolation.portable import portable
+from isolation.profile import Profile
+from isolation.policies import refuse_other_kinds
 from isolation.refusals import Refused
+from isolation.representatives import claims_of_all, flows_of_all
 from isolation.results import Result
 from isolation.settings import settings
+from isolation.shapes import KINDS, REPRESENTATIVES, reduced
 from isolation.storage_claims import NO_CLAIMS, StorageClaims, storage, storage_claims
 from isolation.tree import Tree, read_tree
 from isolation.tree_invariants import GROUPS
@@ -36,6 +42,7 @@ INVARIANTS = (
     shape.one_dns_rule,
     shape.server_names,
     shape.one_proxy,
+    shape.one_list,
     settings,
     accounted,
     backends,
@@ -54,6 +61,11 @@ INVARIANTS = (
     network.closed,
     own_lists,
 )
+# These read what shapes do not compare, or nothing that rests on rules, so they are asked about the whole tree.
+_OF_THE_TREE = frozenset(
+    {shape.unambiguous, shape.default_deny, shape.own_place, no_bypass, settings, accounted, backends}
+)
+_WITH_EVERY_ID = frozenset({ownership.own_names, ownership.offboarding})
 _OF_PAIRS = frozenset(
     {"apart", "names", "addresses", "storage"}
 )  # these ask about another tenant, which a cluster of one has not
@@ -64,7 +76,9 @@ _BY_VERDICTS = frozenset({"apart", "names", "addresses", "metadata", "node-ports
 class Proof:
     """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts;
     allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject;
-    claims: what keeps each tenant from each other tenant's bucket."""
+    claims: what keeps each tenant from each other tenant's bucket; judged: tenants whose rules were evaluated, who
+    stand for all (questions are counted as asked of them); only: tenants to whom the invariants of the tree are held,
+    all where it is empty."""
 
     tenants: tuple[str, ...]
     classes: int
@@ -73,6 +87,8 @@ class Proof:
     allowed: tuple[OpenFlow, ...]
     groups: Mapping[str, tuple[Result, ...]]
     claims: StorageClaims = NO_CLAIMS
+    judged: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -87,23 +103,57 @@ class Proof:
         return tuple(result for result in self.results if not result.holds)
 
 
-def prove(folder: Path) -> Proof:
-    """The proof of one cluster's folder below rendered/. Raises Refused for input that is not understood."""
-    return prove_tree(read_tree(folder))
+def prove(folder: Path, *, only: Sequence[str] = ()) -> Proof:
+    """The proof of one cluster's folder below rendered/. Raises Refused for input that is not understood.
+
+    only: tenants whose change is to be judged, where the rest was proved before: see prove_tree.
+    """
+    return prove_tree(read_tree(folder, only=only, kinds=KINDS), only=only)
 
 
-def prove_tree(tree: Tree) -> Proof:
-    """The proof of a tree in memory."""
-    cluster = cluster_of(tree)
-    tenants = cluster.classes.tenants
+def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATIVES) -> Proof:
+    """The proof of a tree in memory. most: tenants of one shape that are judged, and stand for the others.
+
+    With `only`, the network is proved as ever, these tenants judged themselves; the invariants of the tree are asked
+    about their folders and the platform's. What tenants promise together (the GPUs of all queues, one object in two
+    folders) and what other folders hold besides policies is left to the whole proof.
+    """
+    refuse_other_kinds(tree)
+    tenants = tenants_of(tree)
     if not tenants:
         raise Refused(where="tree", at="tenants", why="holds no tenant, so there is nothing to prove; render one")
-    inventory = Inventory(tree, cluster.profile, tenants)
+    if unknown := sorted(set(only) - set(tenants)):
+        raise Refused(where="tree", at="tenants", why=f"holds no tenant {', '.join(unknown)}; name one that it holds")
+    part = reduced(tree, most=most, besides=only)
+    cluster = cluster_of(part.tree)
     pairs = len(tenants) * (len(tenants) - 1)
-    groups = {NETWORK: tuple(_without_pairs(ask(cluster), pairs) for ask in INVARIANTS)}
-    groups |= {name: tuple(ask(inventory) for ask in group) for name, group in GROUPS.items()}
+    groups = {NETWORK: tuple(_without_pairs(each, pairs) for each in _network(cluster, tree, tenants))}
+    groups |= _of_tree(tree, cluster.profile, tenants, only=only)
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
-    return Proof(tenants, len(cluster.classes.all), pairs, flows, open_flows(cluster), groups, storage_claims(cluster))
+    allowed = flows_of_all(open_flows(cluster), part.alike)
+    claims = claims_of_all(storage_claims(cluster), tenants, part.alike)
+    return Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
+
+
+def _network(cluster: Cluster, tree: Tree, tenants: tuple[str, ...]) -> Iterator[Result]:
+    """Each network invariant, of the judged tenants or of the whole tree."""
+    whole = replace(cluster, tree=tree, classes=replace(cluster.classes, tenants=tenants))
+    for ask in INVARIANTS:
+        yield ask(whole if ask in _OF_THE_TREE else cluster)
+
+
+def _of_tree(
+    tree: Tree, profile: Profile, tenants: tuple[str, ...], *, only: Sequence[str]
+) -> dict[str, tuple[Result, ...]]:
+    """The invariants of the tree, by group. Whom a string names is asked with every tenant's id at hand."""
+    if only:
+        tree = Tree(tuple(each for each in tree.documents if tenant_of(each) in {None, *only}))
+    inventory = Inventory(tree, profile, tuple(only) or tenants)
+    naming = replace(inventory, tenants=tenants)
+    return {
+        name: tuple(ask(naming if ask in _WITH_EVERY_ID else inventory) for ask in group)
+        for name, group in GROUPS.items()
+    }
 
 
 def _without_pairs(result: Result, pairs: int) -> Result:
