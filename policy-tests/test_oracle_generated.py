@@ -32,7 +32,7 @@ def outcome(oracle: Oracle, seed: int) -> Outcome:
     return made
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 def test_no_generated_flow_is_judged_otherwise_than_by_the_engine(
     outcome: Outcome, oracle: Oracle, seed: int, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ def recorded() -> tuple[Line, list[Line], list[Line]]:
     return heading, lines, ours(lines)
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 def test_every_recorded_answer_of_the_engine_is_ours(recorded: tuple[Line, list[Line], list[Line]]) -> None:
     _, lines, answers = recorded
     assert mismatches(lines, answers) == []

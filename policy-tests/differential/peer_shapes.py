@@ -166,8 +166,8 @@ EGRESS_PEERS = Table("egress peers", _EITHER | _EGRESS_ONLY, _BROKEN)
 
 def peers(draw: Draw, section: str) -> dict[str, Any]:
     """The L3 fields of one entry of the section. Names are a field of `egress` alone: where they are none, the engine's
-    validator does not see an empty list of them, and the schema does."""
+    validator does not see an empty list of them (nor one of empty items), and the schema does."""
     is_egress = section.startswith("egress")
     made = draw.shape(EGRESS_PEERS if is_egress else INGRESS_PEERS)
-    kept = {kind: value for kind, value in made.items() if section == "egress" or kind != "FQDNs" or value}
+    kept = {kind: value for kind, value in made.items() if section == "egress" or kind != "FQDNs" or any(value or ())}
     return {("to" if is_egress else "from") + kind: value for kind, value in kept.items()}
