@@ -7,18 +7,23 @@ from pathlib import Path
 from isolation.changes import CLOSED, OPENED, PLATFORM, FlowChanges, Side
 from isolation.proof import Proof, prove
 from isolation.refusals import Refused
+from isolation.results import CounterExample
 
 from generators.changes.objects import Section
 from tenon.garbage import no_garbage
 
 _FLOW_COLUMNS = ("tenant", "change", "flow")
-_EXAMPLES = 5  # of each broken invariant
+_EXAMPLES = 3  # of each broken invariant
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One cluster in one tree: its proof, or why there is none; neither where the tree has no such cluster."""
+    """One cluster in one tree: its proof, or why there is none; neither where the tree has no such cluster.
 
+    within: the folder that the two trees do not share, which texts about them leave out.
+    """
+
+    within: str = ""
     proof: Proof | None = None
     refused: str = ""
 
@@ -43,7 +48,10 @@ class Judged:
         """The invariants that do not hold, each with its counter-examples."""
         if self.proof is None:
             return {"not provable": [self.refused]} if self.refused else {}
-        return {result.name: [f"{one.who}: {one.what}" for one in result.broken] for result in self.proof.broken}
+        return {each.name: [self._told(one) for one in each.broken] or [each.remark] for each in self.proof.broken}
+
+    def _told(self, one: CounterExample) -> str:
+        return f"{one.who}: {one.what}".replace(self.within, "")
 
 
 @dataclass(frozen=True)
@@ -56,18 +64,18 @@ class Compared:
 
     @cached_property
     def flows(self) -> FlowChanges:
+        """None where one of the trees cannot be judged: what was open there is not known."""
+        if self.before.refused or self.after.refused:
+            return FlowChanges(Judged().side, Judged().side)
         return FlowChanges(self.before.side, self.after.side)
 
-    @property
-    def is_failure(self) -> bool:
-        """A tenant's flow to another opens, or isolation was not broken before and is not proved now."""
-        lost = self.after.is_worse_than_proved and not self.before.is_worse_than_proved
-        return lost or bool(self.flows.crossings)
-
+    @cached_property
     def breaks(self) -> list[tuple[str, str, str]]:
-        """Flows between tenants first, then counter-examples that were none before."""
+        """Flows between tenants first, then counter-examples that were none before; empty where nothing got worse."""
         rows = [(f"{self.cluster}: {row.who}", row.change, row.what) for row in self.flows.crossings]
         known = self.before.broken
+        if self.before.refused and self.after.refused:
+            return rows  # nothing can be told of either
         for name, examples in self.after.broken.items():
             fresh = [example for example in examples if example not in known.get(name, ())]
             rows += [(self.cluster, f"breaks {name}", example) for example in fresh[:_EXAMPLES]]
@@ -84,13 +92,13 @@ class FlowSections:
 
     @property
     def is_failure(self) -> bool:
-        return any(each.is_failure for each in self.clusters)
+        return any(each.breaks for each in self.clusters)
 
     @property
     def breaks(self) -> Section:
         """What a reviewer must see first; without rows where nothing is broken that was not."""
-        rows = tuple(row for each in self.clusters for row in each.breaks())
-        title = f"Isolation: BROKEN by this change, {len(rows)} ways" if rows else "Isolation: nothing newly broken"
+        rows = tuple(row for each in self.clusters for row in each.breaks)
+        title = f"Isolation: {'BROKEN by this change' if rows else 'nothing newly broken'}"
         return Section("isolation", title, ("where", "change", "what"), rows)
 
     @property
@@ -121,7 +129,9 @@ class FlowSections:
     @property
     def _verdict(self) -> str:
         faults = [f"{each.cluster}: {each.after.fault}" for each in self.clusters if each.after.is_worse_than_proved]
-        return f"NOT proved ({'; '.join(faults)})" if faults else "proved"
+        unknown = [each.cluster for each in self.clusters if each.before.refused and not each.after.refused]
+        beside = f"; what was open before in {', '.join(unknown)} cannot be told" if unknown else ""
+        return (f"NOT proved ({'; '.join(faults)})" if faults else "proved") + beside
 
 
 def flow_sections(old: Path, new: Path) -> FlowSections:
@@ -133,8 +143,9 @@ def flow_sections(old: Path, new: Path) -> FlowSections:
 def _judged(folder: Path) -> Judged:
     if not folder.is_dir():
         return Judged()
+    within = f"{folder.parent.as_posix()}/"
     try:
         with no_garbage():
-            return Judged(prove(folder))
+            return Judged(within, prove(folder))
     except Refused as refused:
-        return Judged(refused=str(refused))
+        return Judged(within, refused=str(refused).replace(within, ""))
