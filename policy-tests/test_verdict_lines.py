@@ -26,6 +26,9 @@ def asked(*policies: Line, **flow: Any) -> Line:
     return answer
 
 
+NAMED_RANGE = policy({"ingress": [{"toPorts": [{"ports": [{"port": "web", "endPort": 443}]}]}]})
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
@@ -63,6 +66,7 @@ def test_a_line_that_is_no_question_is_told_why(line: str, why: str) -> None:
         ({"config": {"node_selector_labels": True}}, "node_selector_labels is not understood"),
         ({"config": {"label_prefixes": ["("]}}, "no regular expression"),
         ({"policies": [{"kind": "ClusterNetworkPolicy"}]}, "tiers override"),
+        ({"policies": [NAMED_RANGE]}, "an endPort beside the named port 'web'"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name_and_so_are_the_flows_after_it(world: Line, why: str) -> None:

@@ -13,7 +13,7 @@ from isolation.label_syntax import VALUED, VALUELESS
 from isolation.labels import CLUSTER, NAMESPACE, NAMESPACE_LABELS
 from isolation.native_acceptance import SECTIONS, native_port_number
 from isolation.node import Node
-from isolation.ports import LAST_PORT, PortRange, is_port_name
+from isolation.ports import LAST_PORT, PortRange, is_port_name, named_port
 from isolation.rules import INGRESS, Origin, Rule
 from isolation.selectors import LabelSelector, Requirement, Scope, is_in, prefixed_selector
 
@@ -72,6 +72,6 @@ def _port_range(node: Node) -> PortRange:
     protocol = node.value.get("protocol", "").upper() or "TCP"
     written = node.value.get("port", 0)
     if is_port_name(str(written)):
-        return PortRange(0, 0, protocol, name=str(written))
+        return named_port(node, str(written), protocol)
     number, end = native_port_number(written), node.value.get("endPort", 0) & LAST_PORT
     return PortRange(number, max(number, end) if number else LAST_PORT, protocol, end_port=end)

@@ -86,16 +86,24 @@ def number_of(text: str) -> int | None:
     return int(digits, 8) if not set(digits) & set("89") else None
 
 
+def named_port(node: Node, name: str, protocol: str) -> PortRange:
+    """A port by its name. Raises Refused beside an endPort: on ingress the engine makes a range from the pod's number
+    to it, also of other rules with that name, on egress nothing."""
+    if node.value.get("endPort"):
+        raise node.refused(f"an endPort beside the named port {name!r}, whose range each pod decides; write numbers")
+    return PortRange(0, 0, protocol, name=name)
+
+
 def port_range(node: Node) -> PortRange:
     """An item of `ports` that the agent accepts.
 
-    Port 0, or none where an option allows that, is every port; a name has no range; an endPort below the port is no
-    range (seen in the engine). The engine keeps 16 bits of the endPort.
+    Port 0, or none where an option allows that, is every port; an endPort below the port is no range (seen in the
+    engine). The engine keeps 16 bits of the endPort. Raises Refused for a name with an endPort.
     """
     text = node.value.get("port", "")
     protocol = node.value.get("protocol", "").upper() or "ANY"
     if is_port_name(text):
-        return PortRange(0, 0, protocol, name=text.lower())
+        return named_port(node, text.lower(), protocol)
     first = number_of(text) or 0
     end = node.value.get("endPort", 0) & LAST_PORT
     return PortRange(first, max(first, end) if first else LAST_PORT, protocol, end_port=end)
