@@ -31,7 +31,7 @@ def found(case: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     return {key: made.get(key) for key in wanted(case)}
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 @pytest.mark.parametrize("file", FILES)
 def test_a_recorded_case_is_what_ciliums_engine_answers(file: str, oracle: Oracle) -> None:
     cases = [json.loads(line) for line in lines_of(file)]
@@ -41,7 +41,7 @@ def test_a_recorded_case_is_what_ciliums_engine_answers(file: str, oracle: Oracl
     assert not wrong
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 @pytest.mark.parametrize("file", FILES)
 def test_a_recorded_case_is_answered_by_us_as_by_ciliums_engine(file: str, oracle: Oracle) -> None:
     ours, engines = list(answers(lines_of(file))), map(json.loads, oracle.ask_text(lines_of(file)))

@@ -1,4 +1,9 @@
-"""Where a broken tree fails the proof, Cilium's own engine sees the counter-example: a flow that can be made there."""
+"""Where a broken tree fails the proof, Cilium's own engine sees the counter-example: a flow that can be made there.
+
+In the sound tree the same flow is denied, or left to a proxy that holds it to the listed server names. With a rule
+without server names beside them the engine lists the same names, and Envoy may take either rule: so the broken tree's
+flow counts as open.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -65,9 +70,10 @@ def test_the_engine_confirms_each_counter_example_and_denies_it_of_the_whole_tre
     cluster = cluster_of(broken(tree, policy(reference), change))
     found = counter_examples(cluster, invariant)
     assert found
-    for whole, is_expected in ((cluster, True), (cluster_of(tree), False)):
+    for whole, is_broken in ((cluster, True), (cluster_of(tree), False)):
         answered = compare.confirm(oracle, worlds.world_of(whole), [each.probe for each in found if each.probe])
-        pairs = zip(found, answered, strict=True)
-        wrong = [f"{each}: {answer}" for each, answer in pairs if (answer == each.answer) is not is_expected]
+        given = [answer.partition(" by ")[0] for answer in answered] if is_broken else answered
+        pairs = zip(found, given, strict=True)
+        wrong = [f"{each}: {answer}" for each, answer in pairs if (answer == each.answer) is not is_broken]
         assert not wrong[:5]
     print(f"\n{invariant} without a sound {reference}: {len(found)} counter-examples confirmed", flush=True)

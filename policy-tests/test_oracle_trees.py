@@ -29,25 +29,26 @@ def shown(what: str, found: Comparison) -> None:
     assert not found.mismatches[:20]
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 def test_every_side_of_every_pair_on_every_port_is_what_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
     found = compare.sides(oracle, judged)
     shown("sides of flows, ours and the engine's", found)
     assert found.asked > SIDES
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 def test_objects_flows_and_the_rules_that_decided_are_what_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
     found = compare.lines(oracle, worlds.world_of(judged), list(worlds.flows_of(judged)))
     shown("objects and flows with their rules, ours and the engine's", found)
 
 
-@pytest.mark.requirement("A24")
+@pytest.mark.requirement("A24", "N1")
 def test_every_name_is_answered_or_refused_as_ciliums_engine_says(judged: Cluster, oracle: Oracle) -> None:
     found = compare.lines(oracle, worlds.world_of(judged), list(worlds.queries_of(judged)))
     shown("queries, ours and the engine's", found)
 
 
+@pytest.mark.requirement("N1")
 @pytest.mark.parametrize(
     "claim", [reproof.crossings, reproof.dead_edges, reproof.foreign_names, reproof.unanswered_names]
 )

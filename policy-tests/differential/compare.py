@@ -16,7 +16,7 @@ from isolation.ports import Port
 from isolation.verdicts import Side, SideVerdict
 from isolation.worlds import answers
 
-from differential.expected import differences
+from differential.expected import differences, parser_name
 from differential.worlds import Asked, Line, asked_of
 
 _DENIED = ("deny",)
@@ -57,7 +57,8 @@ def lines(oracle: Oracle, world: Line, flows: Sequence[Line]) -> Comparison:
 
 
 def confirm(oracle: Oracle, world: Line, probes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What the engine answers to probes: to the query, or for the side that is asked."""
+    """What the engine answers to probes: to the query, or for the side that is asked. `allow by tls` leaves it to a
+    proxy, which looks at the server name."""
     _, *answers_ = oracle.ask([world, *probes])
     return [_answer(probe, answer) for probe, answer in zip(probes, answers_, strict=True)]
 
@@ -65,7 +66,9 @@ def confirm(oracle: Oracle, world: Line, probes: Sequence[Mapping[str, Any]]) ->
 def _answer(probe: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
     if "query" in probe:
         return str(answer.get("dns", answer))
-    return str(answer.get(str(probe["direction"]), answer).get("verdict"))
+    side = answer.get(str(probe["direction"]), answer)
+    parsers = sorted({parser_name(rules) for rules in side.get("l7", ())})
+    return " by ".join((str(side.get("verdict")), *parsers))
 
 
 def _different_cells(oracle: Oracle, cluster: Cluster, asked: Asked, direction: str) -> Iterator[str]:
