@@ -2,15 +2,20 @@
 
 import copy
 import json
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from differential.generate import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolation.linting.inputs import Inputs
 from isolation.linting.linter import Report, lint
 from isolation.linting.objects import Policy
+from isolation.policies import parse_policy
+from isolation.refusals import Refused
 from isolation.tree import Document, Tree
 
 SHUT = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: NAME, namespace: team-a}\nspec:\n"
@@ -120,6 +125,41 @@ def test_junk_anywhere_in_a_policy_is_a_finding_and_no_crash(tree: Tree, data: s
     inputs = Inputs()
     inputs.objects.append(Policy(Document("f", body, dict(document.lines))))
     lint(inputs)
+
+
+def of_cases(file: Path) -> Iterator[Any]:
+    for line in file.read_text("utf-8").splitlines():
+        yield from json.loads(line).get("policies") or ()
+
+
+def generated() -> Iterator[Any]:
+    """Of the worlds that are put to Cilium's engine as well."""
+    for seed in range(60):
+        for made in worlds(seed, flows=1):
+            yield from made.world["policies"]
+
+
+POLICIES = {file.stem: partial(of_cases, file) for file in sorted((Path(__file__).parent / "cases").glob("*.jsonl"))}
+
+
+@pytest.mark.parametrize("source", [*POLICIES, "generated"])
+def test_what_the_evaluator_rejects_is_an_error_and_nothing_else_is_called_refused(source: str) -> None:
+    """TN2 is the chapter of refusals; TN230 is only a remark in it."""
+    asked = 0
+    for body in POLICIES.get(source, generated)():
+        document = Document("f", body, {})
+        try:
+            read = parse_policy(document, cluster="default", strict=False)
+        except Refused:
+            continue
+        inputs = Inputs()
+        inputs.objects.append(Policy(document))
+        found = [one for one in lint(inputs).findings if one.severity == "error" or one.rule.startswith("TN2")]
+        called_refused = [one.rule for one in found if one.rule.startswith("TN2") and one.rule != "TN230"]
+        assert found or not read.rejected, body
+        assert not called_refused or read.rejected or read.schema_faults, body
+        asked += 1
+    assert asked > 0
 
 
 def test_our_own_tree_is_free_of_errors_and_its_one_warning_is_known() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isolation.linting.objects import Policy, listed
+from isolation.linting.objects import Policy
+from isolation.linting.plain import listed
 from isolation.reading import DocumentPath, read_documents
 from isolation.refusals import Refused
 from isolation.tree import Document

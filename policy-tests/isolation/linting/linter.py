@@ -11,11 +11,13 @@ from isolation.linting.inputs import Inputs
 from isolation.linting.meetings import Placed, groups
 from isolation.linting.names import names
 from isolation.linting.no_effect import no_effect
-from isolation.linting.objects import CLUSTERWIDE, Policy, mapped
+from isolation.linting.objects import CLUSTERWIDE, Policy
 from isolation.linting.peers import peers
+from isolation.linting.plain import mapped
 from isolation.linting.proxies import proxies
 from isolation.linting.reach import one_family, own_dns_server, reach, service_of
-from isolation.linting.rejected import rejected, remaining
+from isolation.linting.rejected import rejected
+from isolation.linting.remaining import remaining
 from isolation.linting.shapes import shapes
 from isolation.linting.siblings import same_names, siblings
 from isolation.policies import parse_policy

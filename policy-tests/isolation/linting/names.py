@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.linting.findings import Hit
-from isolation.linting.objects import Entry, Policy, PortRule, mapped
+from isolation.linting.objects import Entry, Policy, PortRule
+from isolation.linting.plain import mapped
 from isolation.names import NamePattern
 from isolation.reading import DocumentPath
 
-_ALL_NAMES = frozenset({"*", "**", "*."})
+_LONGEST = 255  # of a DNS name; a longer text is refused, and its wildcards are nobody's concern
 _S3 = r"s3(?:[.-](?:dualstack|fips|accelerate|website|[a-z]{2}(?:-[a-z]+)+-[0-9]|\*))*\.amazonaws\.com(?:\.cn)?"
 _STORES = re.compile(
     rf"(?P<head>.*?)(?P<root>(?<![a-z0-9-]){_S3}|storage\.googleapis\.com|blob\.core\.windows\.net"
@@ -57,7 +58,9 @@ def patterns(entry: Entry) -> list[tuple[DocumentPath, NamePattern]]:
 
 def _name(policy: Policy, path: DocumentPath, item: Any, *, is_dns: bool) -> Iterator[Hit]:
     pattern, name = str(item.get("matchPattern") or "").lower(), str(item.get("matchName") or "").lower()
-    if pattern in _ALL_NAMES:
+    if len(pattern) > _LONGEST or len(name) > _LONGEST:
+        return
+    if NamePattern(pattern, is_pattern=True).is_everything:
         rule, what = (
             ("TN501", "every name is answered") if is_dns else ("TN502", "every address that has a name is open")
         )
@@ -108,7 +111,7 @@ def _wildcard(policy: Policy, path: DocumentPath, pattern: str, *, is_dns: bool)
 def _server_names(entry: Entry, rule: PortRule) -> Iterator[Hit]:
     listed_names = [(path, text.lower().rstrip(".")) for path, text in rule.server_names]
     for path, text in listed_names:
-        if text in _ALL_NAMES:
+        if NamePattern(text, is_pattern=True).is_everything:
             yield Hit("TN604", entry.policy, path, f"`{text}` lets every server name pass")
     reached = patterns(entry)
     if not listed_names or not reached:

@@ -10,7 +10,9 @@ from isolation.label_filter import DEFAULT_FILTER
 from isolation.labels import NAMESPACE
 from isolation.linting.constraints import is_satisfiable, limits
 from isolation.linting.findings import Hit
-from isolation.linting.objects import CLUSTERWIDE, NAMESPACED, Entry, Policy, Selector, Spec, mapped
+from isolation.linting.objects import CLUSTERWIDE, NAMESPACED, Entry, Policy, Spec
+from isolation.linting.plain import mapped
+from isolation.linting.selectors import Selector
 
 _NOBODY = ("Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes")  # empty, they select no one
 

@@ -1,15 +1,16 @@
-"""Policies as they are written: sections, entries, port rules and selector terms, each with its path.
+"""Policies as they are written: sections, entries and port rules, each with its path.
 
 A linter looks at what stands in a file, also where it has not the shape that Cilium reads, so nothing here raises.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isolation.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
+from isolation.linting.plain import listed, mapped
+from isolation.linting.selectors import Selector
 from isolation.reading import DocumentPath
 from isolation.tree import Document
 
@@ -235,73 +236,3 @@ class WrittenPort:
         if first is None:
             return not self.text
         return first == 0 or first <= number <= max(first, self.end)
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of a selector as written. source: empty where none is written."""
-
-    path: DocumentPath
-    source: str
-    key: str
-    operator: str
-    values: tuple[str, ...]
-
-    @property
-    def is_positive(self) -> bool:
-        return self.operator in {"In", "Exists"}
-
-    @property
-    def is_namespace(self) -> bool:
-        """Names namespaces: by name or by their labels."""
-        return self.source != "reserved" and (self.key == NAMESPACE or self.key.startswith(NAMESPACE_LABELS))
-
-    @property
-    def pins_namespace(self) -> bool:
-        return self.is_namespace and self.key == NAMESPACE and self.operator == "In"
-
-    @property
-    def is_trusted(self) -> bool:
-        """The cluster sets the key; a pod's author cannot (Cilium 1.20, pkg/k8s/utils, SanitizePodLabels)."""
-        return self.source == "reserved" or self.is_namespace or self.key in {ACCOUNT, CLUSTER}
-
-
-@dataclass(frozen=True, eq=False)
-class Selector:
-    """A label selector as written."""
-
-    path: DocumentPath
-    body: Any
-
-    @cached_property
-    def terms(self) -> tuple[Term, ...]:
-        body = mapped(self.body)
-        found = [
-            _term((*self.path, "matchLabels", key), str(key), "In", (str(value),))
-            for key, value in mapped(body.get("matchLabels")).items()
-        ]
-        for index, item in enumerate(listed(body.get("matchExpressions"))):
-            wanted = mapped(item)
-            values = tuple(str(value) for value in listed(wanted.get("values")))
-            path = (*self.path, "matchExpressions", index)
-            found.append(_term(path, str(wanted.get("key", "")), str(wanted.get("operator", "")), values))
-        return tuple(found)
-
-    @property
-    def is_everything(self) -> bool:
-        return isinstance(self.body, dict) and not self.terms
-
-
-def _term(path: DocumentPath, written: str, operator: str, values: tuple[str, ...]) -> Term:
-    source, colon, key = written.partition(":")
-    return Term(path, source if colon else "", key if colon else written, operator, values)
-
-
-def mapped(value: Any) -> Mapping[str, Any]:
-    """The mapping, or an empty one for what is none."""
-    return value if isinstance(value, dict) else {}
-
-
-def listed(value: Any) -> Sequence[Any]:
-    """The list, or an empty one for what is none."""
-    return value if isinstance(value, list) else ()

@@ -10,7 +10,9 @@ from ipaddress import ip_network
 
 from isolation.labels import NAMESPACE
 from isolation.linting.findings import Hit
-from isolation.linting.objects import CLUSTERWIDE, NATIVE, Entry, Policy, Selector, Spec, Term, listed, mapped
+from isolation.linting.objects import CLUSTERWIDE, NATIVE, Entry, Policy, Spec
+from isolation.linting.plain import listed, mapped
+from isolation.linting.selectors import Selector, Term
 from isolation.reading import DocumentPath
 
 _CHURNING = re.compile(

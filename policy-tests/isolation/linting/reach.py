@@ -10,7 +10,8 @@ from isolation.entities import Cidr, Endpoints, Fqdn
 from isolation.labels import ACCOUNT, NAMESPACE
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity
-from isolation.linting.objects import NAMESPACED, Policy, mapped
+from isolation.linting.objects import NAMESPACED, Policy
+from isolation.linting.plain import mapped
 from isolation.policies import INGRESS
 from isolation.ports import Port
 from isolation.selectors import LabelSelector

@@ -5,13 +5,12 @@ comes from the evaluator's own port of both (`remaining`).
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
 from isolation.entities import ENTITIES
 from isolation.expressions import ExpressionError, compiled
-from isolation.faults import Fault
 from isolation.linting.findings import Hit
 from isolation.linting.objects import (
     CILIUM_KINDS,
@@ -23,19 +22,15 @@ from isolation.linting.objects import (
     PortRule,
     Spec,
     WrittenPort,
-    listed,
-    mapped,
 )
-from isolation.policies import Parsed
+from isolation.linting.plain import listed, mapped
 from isolation.reading import DocumentPath
 
 _MOST_PORTS = 40
-_NEAR = 2  # steps
 _ENTITIES = ENTITIES | {"cluster-mesh"}
 _WITHOUT_PORTS = frozenset({"VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"})
-_NAME, _PATTERN = re.compile(r"([-a-zA-Z0-9_]+[.]?)+"), re.compile(r"([-a-zA-Z0-9_*]+[.]?)+")
-_UNKNOWN = re.compile(r"field `(?P<field>[^`]*)` is not understood")
-_REMOVED = frozenset({"kafka", "l7", "l7proto", "fromRequires", "toRequires"})
+_NAME = re.compile(r"[-a-zA-Z0-9_]+([.][-a-zA-Z0-9_]+)*[.]?")
+_PATTERN = re.compile(r"[-a-zA-Z0-9_*]+([.][-a-zA-Z0-9_*]+)*[.]?")
 
 
 def rejected(policy: Policy) -> Iterator[Hit]:
@@ -151,7 +146,7 @@ def _expressions(policy: Policy, path: DocumentPath, item: Mapping[str, Any]) ->
 
 def _port(rule: PortRule, port: WrittenPort) -> Iterator[Hit]:
     policy = rule.entry.policy
-    if port.protocol in _WITHOUT_PORTS:
+    if port.protocol in _WITHOUT_PORTS and not port.text:
         yield Hit("TN225", policy, port.path, f"{port.protocol} needs enable-extended-ip-protocols")
     elif not port.text:
         yield Hit("TN211", policy, port.path, "no port is written")
@@ -163,41 +158,6 @@ def _port(rule: PortRule, port: WrittenPort) -> Iterator[Hit]:
         yield Hit("TN209", policy, (*port.path, "endPort"), "dns rules on a range of ports")
     if rule.l7("http") and port.protocol != "TCP":
         yield Hit("TN208", policy, port.path, f"http rules on {port.protocol}; they need TCP")
-
-
-def remaining(policy: Policy, parsed: Parsed, said: Iterable[Hit]) -> Iterator[Hit]:
-    """What the evaluator holds against the object, where nothing was said about the place yet."""
-    known = [hit for hit in said if hit.policy is policy]
-    refused = [hit.path for hit in known if hit.rule.startswith("TN2")]
-    anything = [hit.path for hit in known]
-    for fault in dict.fromkeys((*parsed.rejected, *parsed.schema_faults)):
-        is_refused = fault in parsed.rejected
-        if any(_is_near(place, fault.path) for place in (refused if is_refused else anything)):
-            continue
-        anything.append(fault.path)
-        refused.append(fault.path)
-        if removed := [str(step) for step in fault.path if step in _REMOVED]:
-            yield Hit("TN221", policy, fault.path, f"`{removed[0]}` was removed from Cilium")
-        else:
-            yield Hit(_rule_of(fault, is_refused=is_refused), policy, fault.path, fault.why)
-
-
-def _rule_of(fault: Fault, *, is_refused: bool) -> str:
-    if _UNKNOWN.match(fault.why):
-        in_deny = bool({"ingressDeny", "egressDeny"} & set(fault.path))
-        field = str(fault.path[-1]) if in_deny else ""
-        return {"rules": "TN310", "toFQDNs": "TN312"}.get(field, "TN223")
-    if is_refused:
-        return "TN200"
-    return "TN230" if fault.why.startswith("is null") else "TN227"
-
-
-def _is_near(place: DocumentPath, fault: DocumentPath) -> bool:
-    """The same place, or two steps above or below it at most: the fault that was told already."""
-    if not place or not fault:
-        return place == fault
-    short, long = sorted((place, fault), key=len)
-    return long[: len(short)] == short and len(long) - len(short) <= _NEAR
 
 
 def _is_address(text: str) -> bool:

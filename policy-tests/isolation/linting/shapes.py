@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.linting.findings import Hit
-from isolation.linting.objects import NATIVE, Entry, Policy, PortRule, mapped
+from isolation.linting.objects import NATIVE, Entry, Policy, PortRule
+from isolation.linting.plain import mapped
 
 _EMPTY_IS_EVERYONE = {"FQDNs": "TN101", "Groups": "TN102"}
 _DENYING_NAMES = ("deny-all", "default-deny")
