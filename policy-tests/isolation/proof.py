@@ -18,9 +18,9 @@ from isolation.monotone import monotone
 from isolation.name_invariants import names, own_lists
 from isolation.open_flows import OpenFlow, open_flows
 from isolation.pod_invariants import accounted, backends
+from isolation.policies import refuse_other_kinds
 from isolation.portable import portable
 from isolation.profile import Profile
-from isolation.policies import refuse_other_kinds
 from isolation.refusals import Refused
 from isolation.representatives import claims_of_all, flows_of_all
 from isolation.results import Result

@@ -3,7 +3,7 @@
 import copy
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -99,9 +99,10 @@ class Tree:
         return Tree(tuple(made if other is document else other for other in self.documents))
 
 
-def read_tree(folder: Path) -> Tree:
+def read_tree(folder: Path, *, only: Collection[str] = (), kinds: Collection[str] = ()) -> Tree:
     """Every object below the folder. Raises Refused for what cannot be read for certain.
 
+    only: tenants of whom everything is read; of other tenants only files that are named after one of `kinds`.
     What Argo CD would load, or load differently, and we would pass over, is an object that nobody judged: each file has
     the name that rendering gives it, and nothing is a link.
     """
@@ -114,6 +115,9 @@ def read_tree(folder: Path) -> Tree:
         raise Refused(where=str(folder), at="", why="holds no rendered file; run `tenon render` first")
     if len(places) > MAX_FILES:
         raise Refused(where=str(folder), at="", why=f"{len(places)} files are more than {MAX_FILES}; prove a part")
+    if only:
+        named = {kind.lower() for kind in kinds}
+        places = [each for each in places if _tenant(each) in {None, *only} or each[-1].split("_")[1] in named]
     templates = Templates()
     return Tree(tuple(document for place in places for document in _documents(root, place, templates)))
 
@@ -142,9 +146,17 @@ def _documents(root: str, place: tuple[str, ...], templates: Templates) -> Itera
     text = _text(name)
     if _SKIPPED in text:
         raise Refused(where=name, at="", why=f"holds {_SKIPPED}, so Argo CD passes it over; render again")
-    tenant = place[1] if place[0] == "tenants" and len(place) > 1 else None
-    for body, lines in templates.documents(text, where=name, tenant=tenant):
-        yield Document(name, body, lines, place)
+    for body, lines in templates.documents(text, where=name, tenant=_tenant(place)):
+        document = Document(name, body, lines, place)
+        group = str(body.get("apiVersion")).rpartition("/")[0] or "core"
+        if not place[-1].startswith(f"{group}_{document.kind.lower()}_"):
+            why = f"holds a {document.kind} of group {group}, which its name does not say; render again"
+            raise Refused(where=name, at="kind", why=why)
+        yield document
+
+
+def _tenant(place: tuple[str, ...]) -> str | None:
+    return place[1] if place[0] == "tenants" and len(place) > 1 else None
 
 
 def _text(name: str) -> str:
