@@ -233,6 +233,10 @@ def test_an_object_that_goes_around_the_policies_is_noticed(change: Body, tree: 
     [
         ('"default"', '"never"'),
         ('"l7Proxy": true', '"l7Proxy": false'),
+        ('"l7Proxy": true', '"l7Proxy": true, "hostFirewall": {"enabled": true}'),
+        ('"l7Proxy": true', '"l7Proxy": true, "nodeSelectorLabels": true'),
+        ('"enabled": false', '"enabled": true'),
+        ('"enabled": true', '"enabled": false'),
         (r"serviceaccount", r"another"),
         ('"labels": "k8s:', '"labels": "!k8s:'),
     ],
@@ -246,6 +250,32 @@ def test_a_setting_of_cilium_that_the_proof_rests_on_is_noticed(
         body["data"][key] = body["data"][key].replace(value, other)
 
     assert breaks(tree.changed(tree.one("ConfigMap", "tenon-system", "cilium-values"), change), "settings")
+
+
+@pytest.mark.parametrize(
+    ("value", "other"), [('"IPv4"', '"IPv6"'), ("tenon.dev/plane", "app"), ('Addresses": false', 'Addresses": true')]
+)
+def test_a_profile_that_differs_from_what_is_rendered_is_noticed(
+    value: str, other: str, tree: Tree, breaks: Breaks
+) -> None:
+    def change(body: Body) -> None:
+        body["data"] = {key: text.replace(value, other) for key, text in body["data"].items()}
+
+    assert breaks(tree.changed(tree.one("ConfigMap", "tenon-system", "cluster-profile"), change), "settings")
+
+
+@pytest.mark.parametrize(
+    ("reference", "change"),
+    [
+        ("acme-train/egress", lambda spec: spec["egressDeny"][0].update(toCIDR=["10.0.0.1"])),
+        ("acme-train/egress", lambda spec: egress(spec)["toPorts"][0].update(serverNames=[])),
+        ("acme-train/egress", lambda spec: egress(spec).update(toCIDR=["10.0.0.0/8"])),
+    ],
+)
+def test_a_policy_that_the_agent_or_the_api_server_refuses_is_noticed(
+    reference: str, change: Callable[[Body], object], tree: Tree, policy: Find, breaks: Breaks
+) -> None:
+    assert breaks(tree.changed(policy(reference), lambda body: change(body["spec"])), "accepted")
 
 
 def test_a_policy_that_says_what_another_says_is_noticed(tree: Tree, policy: Find, breaks: Breaks) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from isolation.cluster import Cluster
 from isolation.inventory import inventory_of
 from isolation.pods import Pod
 from isolation.ports import Port
-from isolation.services import Service, service_of_host, services_of, services_of_route
+from isolation.services import Service, classes_behind, service_of_host, services_of, services_of_route
 from isolation.tree import Document, Tree
 
 
@@ -63,6 +64,27 @@ def test_peers_that_the_tree_does_not_show_are_said_to_be_elsewhere(spec: dict[s
 def test_a_host_of_a_route_leads_to_its_tenants_model_servers(tree: Tree, services: tuple[Service, ...]) -> None:
     found = services_of_route(inventory_of(tree), services, "replies.acme.models.tenon.example")
     assert {account for each in found for account in each.accounts} == {("acme-serve", "model")}
+
+
+def test_a_host_of_a_mesh_leads_to_its_tenants_model_servers_too(mesh: Tree) -> None:
+    inventory = inventory_of(mesh)
+    services = services_of(inventory)
+    routes = (each for each in mesh.of_kind("VirtualService") if each.namespace == "wonka-serve")
+    hosts = {host for route in routes for host in route.body["spec"]["hosts"] if host.endswith(".tenon.example")}
+    assert hosts
+    for host in hosts:
+        found = services_of_route(inventory, services, host)
+        assert {account for each in found for account in each.accounts} == {("wonka-serve", "model")}
+
+
+def test_behind_a_service_of_a_tenant_any_pod_of_its_namespace_may_stand(
+    cluster: Cluster, services: tuple[Service, ...]
+) -> None:
+    gateway, model = (service_of_host(services, host) for host in ("tenon-acme.storage", "replies-stable.acme-serve"))
+    assert gateway is not None
+    assert [str(each) for each in classes_behind(cluster, gateway)] == ["storage/s3-acme"]
+    assert model is not None
+    assert {"acme-serve/model", "acme-serve/default"} <= {str(each) for each in classes_behind(cluster, model)}
 
 
 def test_peers_written_by_hand_are_noticed_in_the_platforms_folder_too(

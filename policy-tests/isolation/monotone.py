@@ -87,14 +87,11 @@ def _is_own(cluster: Cluster, rule: Rule, peer: Peer, tenant: str) -> bool:
 
 def _tenants_named_by_the_platform(cluster: Cluster) -> Iterator[CounterExample]:
     """A rule of the platform that names a tenant's namespace would have to change with it."""
-    namespaces = {pods.namespace: pods.role.tenant for pods in cluster.classes.of_tenants}
-    for rule in cluster.rules:
-        if _owner(rule) is not None:
-            continue
+    planes = {pods.namespace for pods in cluster.classes.of_tenants if _is_plane(pods.namespace, pods.role.tenant)}
+    for rule in (rule for rule in cluster.rules if _owner(rule) is None):
         selectors = [rule.subject, *(peer.selector for peer in rule.peers or () if isinstance(peer, Endpoints))]
         for selector in selectors:
-            named = sorted((selector.namespaces or frozenset()) & {n for n, t in namespaces.items() if _is_plane(n, t)})
-            if named:
+            if named := sorted(planes & (selector.namespaces or frozenset())):
                 what = f"names {', '.join(named)} in an object of the platform; name the plane"
                 yield CounterExample(rule.origin.document.file, what, origins([rule]))
 

@@ -31,7 +31,10 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Profile:
-    """storage_mode: `inCluster`, or `s3` where all buckets share addresses. dns_mode: `pods`, or `node`."""
+    """storage_mode: `inCluster`, or `s3` where all buckets share addresses. dns_mode: `pods`, or `node`.
+
+    ip_families, shared_addresses, plane_label: the tree's own words, which settings.py holds against the rest.
+    """
 
     document: Document
     dns_mode: str
@@ -47,6 +50,9 @@ class Profile:
     private_addresses: tuple[Network, ...]
     label_filter: tuple[str, ...]
     gpu_capacity: Mapping[str, int]
+    ip_families: tuple[str, ...]
+    shared_addresses: bool
+    plane_label: str
     mesh: Mesh | None = None  # where Istio, not Cilium, is the entrance
 
 
@@ -76,6 +82,9 @@ def read_profile(tree: Tree) -> Profile:
         private_addresses=_networks(document, fields.get("privateAddresses")),
         label_filter=tuple(fields.get("labelFilter") or ()),
         gpu_capacity=dict(fields.get("gpuCapacity") or {}),
+        ip_families=tuple(fields.get("ipFamilies") or ()),
+        shared_addresses=bool(storage.get("sharedAddresses")),
+        plane_label=str(fields.get("planeLabel")),
         mesh=_mesh(document, _part(document, fields, "mesh")) if "mesh" in fields else None,
     )
 

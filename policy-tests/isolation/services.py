@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from isolation.classes import PodClass
+from isolation.cluster import Cluster
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.ownership import route_hosts
 from isolation.pods import Pod
@@ -16,6 +18,7 @@ from isolation.ports import Port
 from isolation.tree import Document
 
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute")
+_OF_MESH = "VirtualService"
 WRITTEN_BY_HAND = ("EndpointSlice", "Endpoints")
 
 
@@ -80,11 +83,21 @@ def service_of_host(services: Iterable[Service], host: str) -> Service | None:
 
 
 def services_of_route(inventory: Inventory, services: Iterable[Service], host: str) -> tuple[Service, ...]:
-    """The Services to which HTTPRoutes and their like send requests of a host."""
+    """The Services to which HTTPRoutes and their like, or a mesh's VirtualServices, send requests of a host."""
     by_name = {(each.document.namespace, each.document.name): each for each in services}
-    routes = [route for route in inventory.tree.of_kind(*_ROUTES) if host in route_hosts(route)]
+    routes = [route for route in inventory.tree.of_kind(*_ROUTES, _OF_MESH) if host in route_hosts(route)]
     keys = (key for route in routes for key in _backends(route))
     return tuple(dict.fromkeys(by_name[key] for key in keys if key in by_name))
+
+
+def classes_behind(cluster: Cluster, service: Service) -> tuple[PodClass, ...]:
+    """The classes that may stand behind a Service. In a tenant's namespaces its owner makes pods and labels them as he
+    likes, so that any of them may; elsewhere those of the tree's templates."""
+    here = cluster.classes.by_namespace.get(service.document.namespace or "", ())
+    if service.elsewhere or any(each.role.name == "unnamed" for each in here):
+        return tuple(here)
+    accounts = {account for _, account in service.accounts}
+    return tuple(each for each in here if each.account in accounts)
 
 
 def tenant_behind(service: Service) -> str | None:
@@ -107,7 +120,12 @@ def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def _backends(route: Document) -> Iterator[tuple[str | None, str]]:
+    """(namespace, name) of each Service that the route names."""
     for rule in spec_of(route).get("rules") or ():
         for backend in rule.get("backendRefs") or ():
             if backend.get("kind", "Service") == "Service":
                 yield backend.get("namespace", route.namespace), str(backend.get("name"))
+    for rule in spec_of(route).get("http") or ():
+        for each in rule.get("route") or ():
+            name, _, rest = str((each.get("destination") or {}).get("host")).partition(".")
+            yield rest.split(".")[0] or route.namespace, name

@@ -7,7 +7,7 @@ from typing import Any
 from isolation.cluster import Cluster
 from isolation.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
 from isolation.policy_shapes import PLANE
-from isolation.profile import read_fields
+from isolation.profile import Profile, read_fields
 from isolation.results import CounterExample, Result
 
 _NAME, _NAMESPACE = "cilium-values", "tenon-system"
@@ -16,7 +16,10 @@ _NEEDED = {
     "policyEnforcementMode": "default",
     "policyCIDRMatchMode": "",  # else ranges would select pods and nodes
     "l7Proxy": True,  # else DNS rules filter nothing
+    "envoy.enabled": True,  # else rules with server names cannot be programmed, and the old policy stays
 }
+# Off, or not named: with them rules would select what the judge takes to be out of reach, or nodes would refuse probes.
+_OFF = ("hostFirewall.enabled", "nodeSelectorLabels", "clustermesh.useAPIServer", "policyAuditMode")
 
 
 def settings(cluster: Cluster) -> Result:
@@ -28,13 +31,19 @@ def settings(cluster: Cluster) -> Result:
     ]
     if not found:
         faults = [CounterExample(_NAME, "is not rendered; the semantics rest on it")]
-    return Result("settings", "Cilium is set up as the proof assumes", len(_NEEDED) + len(_KEYS), tuple(faults))
+    return Result(
+        "settings", "Cilium is set up as the proof assumes", len(_NEEDED) + len(_OFF) + len(_KEYS), tuple(faults)
+    )
 
 
 def _faults(values: dict[str, Any], cluster: Cluster) -> Iterator[str]:
     for key, needed in _NEEDED.items():
-        if values.get(key) != needed:
-            yield f"{key} is {values.get(key)!r}; the proof needs {needed!r}"
+        if (found := _value(values, key)) != needed:
+            yield f"{key} is {found!r}; the proof needs {needed!r}"
+    for key in _OFF:
+        if _value(values, key) not in (None, False):
+            yield f"{key} is {_value(values, key)!r}; the proof needs it off"
+    yield from _against_the_profile(values, cluster.profile)
     patterns = str(values.get("labels") or "").split()
     if list(cluster.profile.label_filter) != patterns:
         yield "labels differ from the profile's labelFilter"
@@ -43,6 +52,28 @@ def _faults(values: dict[str, Any], cluster: Cluster) -> Iterator[str]:
     for key in _KEYS:
         if not any(_matches(pattern, key) for pattern in patterns):
             yield f"labels drop {key}, so selectors on it match nothing"
+
+
+def _against_the_profile(values: dict[str, Any], profile: Profile) -> Iterator[str]:
+    """What the tree says of the cluster in two places, and what it would have to say for the judge to understand it."""
+    for family, key in (("IPv4", "ipv4.enabled"), ("IPv6", "ipv6.enabled")):
+        if _value(values, key) is not (family in profile.ip_families):
+            yield f"{key} is {_value(values, key)!r}, and the profile has the families {', '.join(profile.ip_families)}"
+    redirects = _value(values, "localRedirectPolicies.enabled")
+    if redirects is not (profile.dns_mode == "node"):
+        yield f"localRedirectPolicies.enabled is {redirects!r}, and names are asked of {profile.dns_mode}"
+    if profile.shared_addresses is not (profile.storage_mode == "s3"):
+        yield f"the profile calls addresses of {profile.storage_mode} buckets shared: {profile.shared_addresses}"
+    if profile.plane_label != PLANE:
+        yield f"the profile's plane label is {profile.plane_label}; the trusted one is {PLANE}"
+
+
+def _value(values: dict[str, Any], path: str) -> Any:
+    """The value at `a.b`; None where there is none."""
+    found: Any = values
+    for step in path.split("."):
+        found = found.get(step) if isinstance(found, dict) else None
+    return found
 
 
 def _matches(pattern: str, key: str) -> bool:
