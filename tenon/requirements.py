@@ -18,7 +18,7 @@ from tenon.output import CommandError, ExitCode, answer_json, answer_table, say
 
 DOCUMENT = Path("docs/requirements.md")
 RESULTS = Path(".cache/requirements.json")
-_ROW = re.compile(r"^- \*\*([A-EH][0-9]+)\*\* (.+)$", re.MULTILINE)
+_ROW = re.compile(r"^- \*\*([A-EHN][0-9]+)\*\* (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
