@@ -58,6 +58,12 @@ class _Frame:
     agent: Agent
 
     def rules(self, entry: Node) -> Iterator[Rule]:
+        """The entry's rules, each with the entry's mode of authentication."""
+        mode = entry.at("authentication").value
+        for rule in self._rules(entry):
+            yield replace(rule, contexts=(mode.get("mode", ""), *rule.contexts[1:])) if mode else rule
+
+    def _rules(self, entry: Node) -> Iterator[Rule]:
         """One rule per item of toPorts and icmps; without these one rule for every port.
 
         An entry that has neither peers nor ports, such as `{}`, selects no one and still enforces.
@@ -108,6 +114,7 @@ class _Frame:
             server_names=server_names(item.at("serverNames")) if item.each("serverNames") else None,
             terminates_tls=item.has("terminatingTLS"),
             originates_tls=item.has("originatingTLS"),
+            contexts=("", _secret(item.at("terminatingTLS")), _secret(item.at("originatingTLS"))),
         )
 
     def _rule(self, node: Node, peers: tuple[Peer, ...] | None, ports: tuple[PortRange, ...] | None) -> Rule:
@@ -126,6 +133,12 @@ class _Frame:
 def _settled(peers: tuple[Peer, ...] | None) -> tuple[Peer, ...] | None:
     """None where one peer is everyone: the engine keeps that one alone."""
     return None if peers is None or any(is_everyone(peer) for peer in peers) else peers
+
+
+def _secret(context: Node) -> str:
+    """namespace/name; empty without a context."""
+    secret = context.at("secret").value or {}
+    return f"{secret.get('namespace', '')}/{secret.get('name', '')}" if context.value is not None else ""
 
 
 def _icmp_range(node: Node) -> PortRange:

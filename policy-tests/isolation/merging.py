@@ -14,6 +14,7 @@ from isolation.identities import CLUSTER_ENTITIES, WORLD_ENTITIES, Identity
 from isolation.names import NamePattern
 from isolation.policies import Rule
 from isolation.ports import PROTOCOLS, NamedPorts, Port, PortRange
+from isolation.rules import NO_CONTEXTS
 from isolation.selectors import Requirement
 
 NONE, DNS, HTTP, TLS = "", "dns", "http", "tls"
@@ -48,6 +49,7 @@ class Merged:
     server_names: tuple[NamePattern, ...] = ()
     http: tuple[HttpRule, ...] = ()
     terminates_tls: bool = False
+    contexts: tuple[str, str, str] = NO_CONTEXTS
 
     @property
     def has_l7(self) -> bool:
@@ -73,9 +75,11 @@ def parser_of(rule: Rule) -> str:
 
 
 def may_conflict(rules: Iterable[Rule]) -> bool:
-    """Whether merging could fail or change a parser: two kinds of proxy on one port as written."""
+    """Whether merging could fail or change a parser: two kinds of proxy on one port as written, or a context."""
     seen: dict[tuple[int, int, str], str] = {}
     for rule in rules:
+        if rule.contexts != NO_CONTEXTS:
+            return True
         if parser := parser_of(rule):
             for span in rule.ports or ():
                 if seen.setdefault((span.first, span.last, span.name), parser) != parser:
@@ -102,7 +106,7 @@ def _single(rule: Rule, *, is_default_allow: bool) -> Merged:
         dns = dns and (*dns, NamePattern("*", is_pattern=True))
         http = http and (*http, EVERYTHING)
     names = rule.server_names or ()
-    return Merged(parser_of(rule), (rule,), rule.is_deny, dns, names, http, rule.terminates_tls)
+    return Merged(parser_of(rule), (rule,), rule.is_deny, dns, names, http, rule.terminates_tls, rule.contexts)
 
 
 def _joined(old: Merged, new: Merged) -> Merged:
@@ -113,12 +117,20 @@ def _joined(old: Merged, new: Merged) -> Merged:
     if new.is_deny:
         return new
     parser = _joined_parser(old.parser, new.parser)
+    contexts = _joined_contexts(old.contexts, new.contexts)
     names = tuple(dict.fromkeys((*old.server_names, *new.server_names)))
     terminates = old.terminates_tls or new.terminates_tls
     if names and old.has_l7 and not terminates:
         message = "cannot merge server names with L7 rules that do not end TLS"
         raise MergeError(message)
-    made = replace(old, parser=parser, rules=(*old.rules, *new.rules), server_names=names, terminates_tls=terminates)
+    made = replace(
+        old,
+        parser=parser,
+        rules=(*old.rules, *new.rules),
+        server_names=names,
+        terminates_tls=terminates,
+        contexts=contexts,
+    )
     if old.has_l7 != new.has_l7:  # a rule without L7 rules becomes one that lets everything pass
         kept = old if old.has_l7 else new
         everything = (NamePattern("*", is_pattern=True),)
@@ -133,6 +145,15 @@ def _joined_parser(old: str, new: str) -> str:
         return new
     message = f"cannot merge conflicting L7 parsers ({old}/{new})"
     raise MergeError(message)
+
+
+def _joined_contexts(old: tuple[str, str, str], new: tuple[str, str, str]) -> tuple[str, str, str]:
+    """One side without one takes the other's; two that differ do not merge."""
+    for name, mine, theirs in zip(("authentication", "terminating TLS", "originating TLS"), old, new, strict=True):
+        if mine and theirs and mine != theirs:
+            message = f"cannot merge conflicting {name} ({mine}/{theirs})"
+            raise MergeError(message)
+    return (old[0] or new[0], old[1] or new[1], old[2] or new[2])
 
 
 def _lanes(rule: Rule) -> Iterator[Lane]:

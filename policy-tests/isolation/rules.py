@@ -12,6 +12,7 @@ from isolation.selectors import LabelSelector
 from isolation.tree import Document
 
 EGRESS, INGRESS = "egress", "ingress"
+NO_CONTEXTS = ("", "", "")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Rule:
     empty tuple is none, and the rule enforces all the same. dns, server_names, http: None is no filter.
     default_deny: whether the policy asks for it in this direction. on_nodes: the subject is a node (nodeSelector), not
     a pod. terminates_tls: the proxy sees inside TLS, so that server names and HTTP rules may stand together.
+    contexts: mode of authentication (alone it changes no verdict: mutual authentication is off since 1.19), secret of
+    the terminating and of the originating TLS context; empty for none.
     """
 
     subject: LabelSelector
@@ -48,6 +51,7 @@ class Rule:
     on_nodes: bool = False
     terminates_tls: bool = False
     originates_tls: bool = False
+    contexts: tuple[str, str, str] = NO_CONTEXTS
 
     @property
     def redirects(self) -> tuple[str, ...]:
