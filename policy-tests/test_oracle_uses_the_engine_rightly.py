@@ -104,6 +104,19 @@ def test_enforcement_can_be_had_always_and_never(oracle: Oracle) -> None:
     assert verdicts(oracle, shut | {"config": {"enforcement": "never"}}, asked) == ["allow"]
 
 
+def test_a_selector_of_absent_labels_wins_by_the_identity_that_stands_for_all_addresses(oracle: Oracle) -> None:
+    """The packet goes to the DNS proxy, which looks at the server's own identity and lets no name pass."""
+    absent = {"matchExpressions": [{"key": "reserved:world", "operator": "DoesNotExist"}]}
+    ports = [{"ports": [{"port": "53", "protocol": "UDP"}], "rules": {"dns": [{"matchPattern": "*"}]}}]
+    listed = {"toCIDR": ["9.9.9.0/24"], "toPorts": [{"ports": [{"port": "99"}]}]}
+    spec = {"endpointSelector": {}, "egress": [{"toEndpoints": [absent], "toPorts": ports}, listed]}
+    world = {"type": "world", "policies": [policy("CiliumClusterwideNetworkPolicy", "p", spec)]}
+    asked = {"from": {"namespace": "a"}, "to": {"ip": "9.9.9.9"}, "port": 53, "protocol": "UDP", "query": "example.com"}
+    _, answer = oracle.ask([world, asked])
+    assert (answer["verdict"], answer["dns"]) == ("allow", "refused")
+    assert [rules["parser"] for rules in answer["egress"]["l7"]] == ["dns"]
+
+
 @pytest.mark.parametrize("config", [{"enforcement": "now"}, {"allow_localhost": "auto"}, {"cluster": 1}])
 def test_a_setting_that_is_none_is_an_error_of_its_world(config: Line, oracle: Oracle) -> None:
     world, answer = oracle.ask([{"type": "world", "policies": [], "config": config}, flow({"raw": []}, {"raw": []})])

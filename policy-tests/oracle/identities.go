@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/cilium/pkg/identity"
 	"github.com/cilium/cilium/pkg/labels"
+	"github.com/cilium/cilium/pkg/option"
 )
 
 const (
@@ -39,6 +40,22 @@ func (w *World) allocate(lbls labels.Labels, cluster string) (*identity.Identity
 	w.identities[key] = made
 	w.unknown[id] = made.LabelArray
 	return made, nil
+}
+
+// aggregate gives the identity that stands for all of the peer's kind, itself where it is under none.
+// Source: Cilium 1.20, pkg/policy/aggregate.go; reserved identities below 100 are under none.
+func aggregate(peer identity.NumericIdentity) identity.NumericIdentity {
+	switch {
+	case peer < 100:
+		return peer
+	case peer.Scope() == identity.IdentityScopeRemoteNode:
+		return identity.ReservedIdentityAggregateRemoteNode
+	case peer.Scope() == identity.IdentityScopeLocal:
+		return identity.ReservedIdentityAggregateWorld
+	case peer.ClusterID() == option.Config.ClusterID:
+		return identity.ReservedIdentityAggregateCluster
+	}
+	return identity.ReservedIdentityAggregateClusterMesh
 }
 
 // settle makes ready for questions about these peers.

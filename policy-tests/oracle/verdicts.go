@@ -196,7 +196,7 @@ func (e *Endpoint) proxied(direction *policy.L4DirectionPolicy, key policy.Key) 
 			continue
 		}
 		for selector, rules := range filter.PerSelectorPolicies {
-			if rules == nil || !rules.IsRedirect() || !(selector.IsWildcard() || selector.Selects(key.Identity)) {
+			if rules == nil || !rules.IsRedirect() || !isSelected(selector, key.Identity) {
 				continue
 			}
 			priority := rules.GetListenerPriority()
@@ -210,6 +210,12 @@ func (e *Endpoint) proxied(direction *policy.L4DirectionPolicy, key policy.Key) 
 	}
 	slices.SortFunc(found, func(a, b l7Rules) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	return found
+}
+
+// isSelected: a lookup finds an entry of the peer, or one of the aggregate identity that stands for all of its kind,
+// which a selector of absent labels selects too.
+func isSelected(selector policy.CachedSelector, peer identity.NumericIdentity) bool {
+	return selector.IsWildcard() || selector.Selects(peer) || selector.Selects(aggregate(peer))
 }
 
 func (e *Endpoint) covers(filter *policy.L4Filter, key policy.Key) bool {
