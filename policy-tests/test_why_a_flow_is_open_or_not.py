@@ -50,6 +50,7 @@ def _changed(document: Document, edits: Iterable[Edit]) -> Document:
     return edited(document, own) if own else document
 
 
+@pytest.mark.requirement("N4")
 @pytest.mark.parametrize(("source", "destination"), QUESTIONS)
 def test_the_change_that_is_named_flips_the_answer_and_no_part_of_it_does(
     source: str, destination: str, tree: Tree, cluster: Cluster
@@ -63,6 +64,7 @@ def test_the_change_that_is_named_flips_the_answer_and_no_part_of_it_does(
         assert ask(cluster_of(made(tree, rest)), source, destination).is_open is answer.is_open
 
 
+@pytest.mark.requirement("A27")
 def test_the_way_to_a_foreign_bucket_has_four_locks_and_each_one_holds(cluster: Cluster) -> None:
     answer = ask(cluster, "acme/train", "s3:globex")
     kinds = (DNS_LOCK, EGRESS, INGRESS, CREDENTIALS)
@@ -72,6 +74,7 @@ def test_the_way_to_a_foreign_bucket_has_four_locks_and_each_one_holds(cluster: 
     assert len(flip(cluster, answer).changes) == 3
 
 
+@pytest.mark.requirement("A28")
 def test_on_shared_addresses_the_server_name_is_the_lock_that_holds(aws: Tree) -> None:
     answer = ask(cluster_of(aws), "hooli/train/step", "s3:umbrella")
     assert (lock(answer, EGRESS).is_open, lock(answer, SERVER_NAME).is_open) == (True, False)

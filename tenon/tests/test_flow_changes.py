@@ -61,7 +61,7 @@ def trees(tmp_path: Path) -> tuple[Path, Path]:
     return tuple(shutil.copytree(ROOT / "rendered", tmp_path / name) for name in ("base", "head"))  # type: ignore[return-value]
 
 
-@pytest.mark.requirement("A27")
+@pytest.mark.requirement("N2")
 @pytest.mark.parametrize(
     ("name", "change", "is_failure"),
     [
@@ -86,6 +86,7 @@ def test_a_reviewer_reads_this_page(
     assert found.is_failure is is_failure
 
 
+@pytest.mark.requirement("N2")
 def test_an_opening_between_tenants_fails_and_stands_first(
     trees: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -128,13 +128,21 @@ def test_every_refused_file_is_named_and_is_a_finding(prove: Prove, copy: Path) 
     assert (DNS in said, "field `unknown`" in said) == (True, True)
 
 
+def test_one_tenants_change_is_judged_against_everyone(prove: Prove, copy: Path) -> None:
+    widened(copy)
+    code, _, said = prove(copy, "--only", "acme")
+    assert (code, "only acme: what else" in said) == (1, True)
+    assert "apart: acme-train/step: globex-train/step -> acme-train/step on 9464/TCP" in said
+
+
 @pytest.mark.parametrize(
     ("words", "why_not"),
     [
+        (("--only", "nobody"), "holds no tenant nobody"),
         (("--json", "--sarif", "-"), "both write to standard output"),
         (("--sarif", "/nowhere/x.sarif"), "/nowhere/x.sarif: cannot be written"),
     ],
 )
-def test_where_sarif_cannot_go_is_bad_input(words: tuple[str, ...], why_not: str, prove: Prove) -> None:
+def test_an_option_that_cannot_be_met_is_bad_input(words: tuple[str, ...], why_not: str, prove: Prove) -> None:
     code, _, said = prove(ROOT, *words)
     assert (code, why_not in said) == (2, True)

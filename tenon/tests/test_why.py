@@ -27,6 +27,7 @@ def why(capsys: pytest.CaptureFixture[str]) -> Why:
     return ask
 
 
+@pytest.mark.requirement("N4")
 def test_a_denied_flow_names_document_line_key_and_the_change_that_would_open_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
