@@ -37,6 +37,7 @@ def a_pod(namespace: str, **chosen: str) -> Identity:
     return pod(namespace, labels.identity())
 
 
+@pytest.mark.requirement("N13")
 @BY_ID
 def test_a_rule_finds_its_bad_example_and_passes_its_good_one(rule: LintRule) -> None:
     assert rule.id in {finding.rule for finding in findings(rule.bad)}

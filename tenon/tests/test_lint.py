@@ -50,6 +50,7 @@ def test_the_exit_code_says_whether_findings_reach_the_bar(text: str, bar: str, 
     assert main(["lint", file(text), "--fail-on", bar]) == code
 
 
+@pytest.mark.requirement("N13")
 def test_a_finding_is_told_with_line_rule_place_explanation_and_fix(
     file: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -70,6 +70,7 @@ def _entry(entry: Entry) -> Iterator[Hit]:
         yield Hit("TN210", policy, (*entry.path, "icmps"), "icmps and toPorts in one entry")
     if entry.peers.get("Nodes"):
         yield Hit("TN220", policy, entry.place("Nodes"), f"{entry.side}Nodes needs enable-node-selector-labels")
+    yield from _panics(entry)
     for path, name in entry.entities:
         if name not in _ENTITIES:
             yield Hit("TN216", policy, path, f"{name!r} is no entity")
@@ -80,8 +81,22 @@ def _entry(entry: Entry) -> Iterator[Hit]:
         yield from _port_rule(rule)
 
 
+def _panics(entry: Entry) -> Iterator[Hit]:
+    """Shapes that 1.20.2's code stumbles over; the schema refuses both."""
+    for index, item in enumerate(listed(entry.body.get("icmps"))):
+        for number, field in enumerate(listed(mapped(item).get("fields"))):
+            if mapped(field).get("type") is None:
+                path = (*entry.path, "icmps", index, "fields", number)
+                yield Hit("TN231", entry.policy, path, "an ICMP field without a type")
+    for path, text in entry.ranges:
+        if "%" in text:
+            yield Hit("TN231", entry.policy, path, f"{text!r} has a zone")
+
+
 def _ranges(entry: Entry) -> Iterator[Hit]:
     for path, text in entry.ranges:
+        if "%" in text:
+            continue
         if _is_address(text):
             rule = "TN204" if path[-1] == "cidr" else "TN205"
             yield Hit(rule, entry.policy, path, f"{text!r} has no prefix length")

@@ -30,7 +30,7 @@ def siblings(rules: Rules) -> Iterator[Hit]:
 def _asked_of(placed: Placed) -> Iterator[Callable[[Placed, Sequence[Placed]], Iterator[Hit]]]:
     rule = placed.rule
     if rule.dns is not None and rule.default_deny:
-        yield from (_dns_voided, _two_dns_objects)
+        yield from (_dns_voided, _two_dns_objects, _dns_by_name_and_number)
     if placed.opens_egress and any(isinstance(peer, Cidr | Fqdn | Entity) for peer in rule.peers or ()):
         yield from (_names_without_dns, _cut_by_deny)
     if rule.http is not None or rule.server_names is not None:
@@ -66,6 +66,14 @@ def _two_dns_objects(one: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:
             continue
         if one.exact_ports() & other.exact_ports() and peers_meet(one.rule, other.rule):
             yield Hit("TN702", other.policy, other.path, f"a second list of names beside {one.shown}")
+
+
+def _dns_by_name_and_number(one: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:
+    if not any(span.name for span in one.rule.ports or ()):
+        return
+    for other in beside:
+        if other.rule.dns is not None and other.exact_ports() and peers_meet(one.rule, other.rule):
+            yield Hit("TN710", one.policy, one.path, f"names the port, and {other.shown} its number")
 
 
 def _proxy_voided(placed: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:
