@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from isolation.cluster import Cluster
+from isolation.everywhere import Everywhere
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
 
@@ -14,24 +15,20 @@ _ADDRESSES = frozenset({"Endpoints", "EndpointSlice"})  # a Service's peers, wri
 def no_bypass(cluster: Cluster) -> Result:
     """Of tenants' folders: pods in the pod network only, and no peers of a Service written by hand."""
     documents = [document for document in cluster.tree.documents if document.place[:1] == ("tenants",)]
-    faults = [CounterExample(document.file, fault) for document in documents for fault in _faults(document)]
+    everywhere = Everywhere(_node_keys)
+    faults = [CounterExample(each.file, fault) for each in documents for fault in _faults(each, everywhere)]
     return Result("no-bypass", "no object of a tenant goes around the policies", len(documents), tuple(faults))
 
 
-def _faults(document: Document) -> Iterator[str]:
-    yield from _node_keys(document.body)
+def _faults(document: Document, everywhere: Everywhere[str]) -> Iterator[str]:
+    yield from everywhere.inside(document.body)
     if document.kind in _ADDRESSES:
         yield f"{document.kind} written by hand leads a name anywhere; select pods by a Service"
 
 
-def _node_keys(value: Any) -> Iterator[str]:
-    """The keys at any depth, and inside of texts that hold manifests (a workflow's resource templates)."""
-    if isinstance(value, dict):
-        yield from (f"`{key}` puts a pod on the node's network" for key in _NODE_KEYS if value.get(key))
-        for child in value.values():
-            yield from _node_keys(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _node_keys(child)
-    elif isinstance(value, str):
-        yield from (f"a text holds `{key}`" for key in _NODE_KEYS if key in value)
+def _node_keys(key: str, value: Any) -> Iterator[str]:
+    """The keys, and inside of texts that hold manifests (a workflow's resource templates)."""
+    if key in _NODE_KEYS and value:
+        yield f"`{key}` puts a pod on the node's network"
+    if isinstance(value, str):
+        yield from (f"a text holds `{known}`" for known in _NODE_KEYS if known in value)

@@ -60,8 +60,11 @@ _FORGED = ("argocd.argoproj.io/tracking-id", "argocd.argoproj.io/hook", "link.ar
 def delivery(inventory: Inventory) -> Result:
     """Foundations by the platform's project, workloads by the tenant's, each from its own folder of one repository."""
     faults: list[CounterExample] = []
+    made: dict[str | None, list[Document]] = {}
+    for document in inventory.tree.of_kind("Application", "AppProject"):
+        made.setdefault(tenant_of(document), []).append(document)
     for tenant in inventory.tenants:
-        faults += _of_tenant(inventory, tenant)
+        faults += _of_tenant(inventory, tenant, made.get(tenant, []))
     urls = {url for document in inventory.tree.documents for url in _repositories(document)}
     repositories = {url for url in urls if not is_chart(url)}
     faults += chart_faults(inventory.tree, inventory.namespaces)
@@ -95,8 +98,7 @@ def sync_options(inventory: Inventory) -> Result:
     return Result("sync-options", "Argo CD knows every option of the tree", asked, tuple(faults), row="H29")
 
 
-def _of_tenant(inventory: Inventory, tenant: str) -> Iterator[CounterExample]:
-    made = [each for each in inventory.tree.of_kind("Application", "AppProject") if tenant_of(each) == tenant]
+def _of_tenant(inventory: Inventory, tenant: str, made: list[Document]) -> Iterator[CounterExample]:
     by_name = {(each.kind, each.name): each for each in made}
     wanted = {("AppProject", tenant), ("Application", f"{tenant}-foundation"), ("Application", f"{tenant}-workloads")}
     if set(by_name) != wanted or len(made) != len(wanted):

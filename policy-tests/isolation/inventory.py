@@ -54,6 +54,14 @@ class Inventory:
         return found
 
     @cached_property
+    def queues(self) -> dict[str | None, list[Document]]:
+        """Tenant -> its ClusterQueues."""
+        found: dict[str | None, list[Document]] = {}
+        for document in self.tree.of_kind("ClusterQueue"):
+            found.setdefault(tenant_of(document), []).append(document)
+        return found
+
+    @cached_property
     def pods(self) -> tuple[Pod, ...]:
         return tuple(pod for document in self.objects for pod in pods_of(document))
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from isolation.everywhere import Everywhere
 from isolation.inventory import PLANES, TENANT_LABEL, Inventory, part_of, tenant_of
 from isolation.results import CounterExample, Result
 from isolation.tree import Document
@@ -147,31 +148,30 @@ class _Names:
         self.asked = 0
         self._hosts = _host_pattern(inventory)
         self._clean = set[str]()  # texts that name nobody
+        self._everywhere = Everywhere(self._said)
 
     def foreign(self, document: Document, own: str | None) -> Iterator[str]:
         """What the document names that is another tenant's."""
-        stack: list[tuple[str, Any]] = [("", document.body)]
-        while stack:
-            key, value = stack.pop()
-            if isinstance(value, dict):
-                stack += value.items()
-                stack += [("", name) for name in value if name not in self._clean]
-            elif isinstance(value, list):
-                stack += [(key, item) for item in value]
-            elif isinstance(value, str):
-                self.asked += 1
-                if key in _ID_KEYS and value in self.tenants and value != own:
-                    yield f"`{key}: {value}` is another tenant"
-                if value not in self._clean:
-                    yield from self._foreign_words(value, own)
+        for said, owners in self._everywhere.inside(document.body):
+            self.asked += 1
+            if own not in owners:
+                yield said if said.startswith("`") else f"names `{said}`, which is {' or '.join(sorted(owners))}'s"
 
-    def _foreign_words(self, text: str, own: str | None) -> Iterator[str]:
+    def _said(self, key: str, value: Any) -> Iterator[tuple[str, frozenset[str]]]:
+        """Whom the key and the value name; a value with an id in a field for ids says so by a text of its own."""
+        if key not in self._clean:
+            yield from self._words(key)
+        if isinstance(value, str):
+            if key in _ID_KEYS and value in self.tenants:
+                yield f"`{key}: {value}` is another tenant", frozenset({value})
+            if value not in self._clean:
+                yield from self._words(value)
+
+    def _words(self, text: str) -> tuple[tuple[str, frozenset[str]], ...]:
         found = tuple(self._find(text))
         if not found:
             self._clean.add(text)
-        for word, owners in found:
-            if own not in owners:
-                yield f"names `{word}`, which is {' or '.join(sorted(owners))}'s"
+        return found
 
     def _find(self, text: str) -> Iterator[tuple[str, frozenset[str]]]:
         lowered = text.lower()

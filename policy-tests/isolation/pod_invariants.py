@@ -9,6 +9,7 @@ from typing import Any
 from isolation.buckets import bucket
 from isolation.cluster import Cluster
 from isolation.edges import S3_PORT
+from isolation.everywhere import Everywhere
 from isolation.results import CounterExample, Result
 from isolation.roles import STORAGE, Roles
 from isolation.services import WRITTEN_BY_HAND, Service, services_of, tenant_behind
@@ -31,8 +32,9 @@ def accounted(cluster: Cluster) -> Result:
             on_nodes[f"{pod} runs on the node's network: it is identity `host`"] = None
         elif not _is_known(pod.account, rendered.get(pod.document.namespace, ())):
             broken[_strange(pod.document, pod.account)] = None
+    everywhere = Everywhere(_accounts)
     for document in inventory.objects:
-        for account in _accounts(document.body):
+        for account in everywhere.inside(document.body):
             asked += 1
             if not _is_known(account, rendered.get(document.namespace, ())):
                 broken[_strange(document, account)] = None
@@ -75,16 +77,10 @@ def _strange(document: Document, account: str) -> CounterExample:
     return CounterExample(document.file, what)
 
 
-def _accounts(value: Any) -> Iterator[str]:
-    """Values of serviceAccountName at any depth, those of overrides included."""
-    if isinstance(value, dict):
-        if isinstance(account := value.get(_KEY), str):
-            yield account
-        for child in value.values():
-            yield from _accounts(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from _accounts(child)
+def _accounts(key: str, value: Any) -> Iterator[str]:
+    """Values of serviceAccountName, those of overrides included."""
+    if key == _KEY and isinstance(value, str):
+        yield value
 
 
 def _misled(service: Service, roles: Roles) -> Iterator[CounterExample]:

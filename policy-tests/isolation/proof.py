@@ -20,7 +20,6 @@ from isolation.open_flows import OpenFlow, open_flows
 from isolation.pod_invariants import accounted, backends
 from isolation.policies import refuse_other_kinds
 from isolation.portable import portable
-from isolation.profile import Profile
 from isolation.refusals import Refused
 from isolation.representatives import claims_of_all, flows_of_all
 from isolation.results import Result
@@ -62,9 +61,7 @@ INVARIANTS = (
     own_lists,
 )
 # These read what shapes do not compare, or nothing that rests on rules, so they are asked about the whole tree.
-_OF_THE_TREE = frozenset(
-    {shape.unambiguous, shape.default_deny, shape.own_place, no_bypass, settings, accounted, backends}
-)
+_OF_THE_TREE = frozenset({shape.default_deny, shape.own_place, no_bypass, settings, accounted, backends})
 _WITH_EVERY_ID = frozenset({ownership.own_names, ownership.offboarding})
 _OF_PAIRS = frozenset(
     {"apart", "names", "addresses", "storage"}
@@ -127,32 +124,30 @@ def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATI
     part = reduced(tree, most=most, besides=only)
     cluster = cluster_of(part.tree)
     pairs = len(tenants) * (len(tenants) - 1)
-    groups = {NETWORK: tuple(_without_pairs(each, pairs) for each in _network(cluster, tree, tenants))}
-    groups |= _of_tree(tree, cluster.profile, tenants, only=only)
+    whole = replace(cluster, tree=tree, classes=replace(cluster.classes, tenants=tenants))
+    groups = {NETWORK: tuple(_without_pairs(each, pairs) for each in _network(cluster, whole))}
+    groups |= _of_tree(whole.inventory, only=only)
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
     allowed = flows_of_all(open_flows(cluster), part.alike)
     claims = claims_of_all(storage_claims(cluster), tenants, part.alike)
     return Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
 
 
-def _network(cluster: Cluster, tree: Tree, tenants: tuple[str, ...]) -> Iterator[Result]:
+def _network(cluster: Cluster, whole: Cluster) -> Iterator[Result]:
     """Each network invariant, of the judged tenants or of the whole tree."""
-    whole = replace(cluster, tree=tree, classes=replace(cluster.classes, tenants=tenants))
     for ask in INVARIANTS:
         yield ask(whole if ask in _OF_THE_TREE else cluster)
 
 
-def _of_tree(
-    tree: Tree, profile: Profile, tenants: tuple[str, ...], *, only: Sequence[str]
-) -> dict[str, tuple[Result, ...]]:
+def _of_tree(whole: Inventory, *, only: Sequence[str]) -> dict[str, tuple[Result, ...]]:
     """The invariants of the tree, by group. Whom a string names is asked with every tenant's id at hand."""
+    part = naming = whole
     if only:
-        tree = Tree(tuple(each for each in tree.documents if tenant_of(each) in {None, *only}))
-    inventory = Inventory(tree, profile, tuple(only) or tenants)
-    naming = replace(inventory, tenants=tenants)
+        documents = (each for each in whole.tree.documents if tenant_of(each) in {None, *only})
+        naming = replace(whole, tree=Tree(tuple(documents)))
+        part = replace(naming, tenants=tuple(only))
     return {
-        name: tuple(ask(naming if ask in _WITH_EVERY_ID else inventory) for ask in group)
-        for name, group in GROUPS.items()
+        name: tuple(ask(naming if ask in _WITH_EVERY_ID else part) for ask in group) for name, group in GROUPS.items()
     }
 
 

@@ -145,7 +145,7 @@ def _hard(inventory: Inventory, namespace: str) -> Body:
 
 
 def _queue_faults(inventory: Inventory, tenant: str) -> Iterator[str]:
-    queues = [each for each in inventory.tree.of_kind("ClusterQueue") if tenant_of(each) == tenant]
+    queues = inventory.queues.get(tenant, [])
     if len(queues) != 1:
         yield f"has {len(queues)} queues; one is needed"
         return

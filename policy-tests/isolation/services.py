@@ -67,10 +67,11 @@ class Service:
 
 def services_of(inventory: Inventory) -> tuple[Service, ...]:
     """Every Service of the tree."""
-    pods: dict[str | None, list[Pod]] = {}
+    pods: dict[tuple[str | None, str, str], list[Pod]] = {}  # by namespace and each label
     for pod in inventory.pods:
-        pods.setdefault(pod.document.namespace, []).append(pod)
-    return tuple(_service(document, pods.get(document.namespace, ())) for document in inventory.tree.of_kind("Service"))
+        for key, value in pod.labels.items():
+            pods.setdefault((pod.document.namespace, str(key), str(value)), []).append(pod)
+    return tuple(_service(document, pods) for document in inventory.tree.of_kind("Service"))
 
 
 def service_of_host(services: Iterable[Service], host: str) -> Service | None:
@@ -105,14 +106,15 @@ def tenant_behind(service: Service) -> str | None:
     return tenant_of(service.document)
 
 
-def _service(document: Document, pods: Iterable[Pod]) -> Service:
+def _service(document: Document, pods: Mapping[tuple[str | None, str, str], list[Pod]]) -> Service:
     spec = spec_of(document)
     selector = spec.get("selector")
     if spec.get("type") == "ExternalName":
         return Service(document, (), "is an ExternalName, which leads to any name")
     if not isinstance(selector, Mapping) or not selector:
         return Service(document, (), "has no selector; its peers are written by hand")
-    return Service(document, tuple(pod for pod in pods if _matches(selector, pod.labels)))
+    labelled = (pods.get((document.namespace, str(key), str(value)), []) for key, value in selector.items())
+    return Service(document, tuple(pod for pod in min(labelled, key=len) if _matches(selector, pod.labels)))
 
 
 def _matches(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from isolation.everywhere import Everywhere
 from isolation.inventory import Inventory, spec_of, tenant_of
 from isolation.ownership import route_hosts
 from isolation.pods import PODLESS, Body
@@ -57,10 +58,10 @@ def hosts(inventory: Inventory) -> Result:
 
 def ports(inventory: Inventory) -> Result:
     """The API server takes 99999 where a schema forgot the bound."""
-    faults, asked = [], 0
+    faults, asked, everywhere = [], 0, Everywhere(_numbers)
     documents = [each for each in inventory.objects if each.kind in _WITH_PORTS or each.kind not in PODLESS]
     for document in documents:
-        for key, value in _numbers(document.body):
+        for key, value in everywhere.inside(document.body):
             asked += 1
             if not 0 < value <= LAST_PORT:
                 faults.append(CounterExample(document.file, f"{key} {value} is no port"))
@@ -156,13 +157,7 @@ def _listeners(gateway: Document) -> Iterator[str]:
             yield f"listener {listener.get('name')} takes routes of every namespace; select them"
 
 
-def _numbers(body: Any) -> Iterator[tuple[str, int]]:
-    """Ports at any depth that are written as numbers; a string is a port's name."""
-    stack: list[Any] = [body]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            yield from ((key, each) for key, each in value.items() if key in _PORT_KEYS and type(each) is int)
-            stack += value.values()
-        elif isinstance(value, list):
-            stack += value
+def _numbers(key: str, value: Any) -> Iterator[tuple[str, int]]:
+    """Ports that are written as numbers; a string is a port's name."""
+    if key in _PORT_KEYS and type(value) is int:
+        yield key, value
