@@ -28,7 +28,7 @@ PRIVATE_RANGES = (
     "fc00::/7",
     "fe80::/10",
 )
-PRIVATE = tuple(address for network in map(ip_network, PRIVATE_RANGES) for address in (network[1], network[-2]))
+PRIVATE = tuple(str(end) for network in map(ip_network, PRIVATE_RANGES) for end in (network[1], network[-2]))
 # Kubelet, its read-only port, etcd and its peers, SSH, the ends of the node port range, the health ports of the agent.
 NODE_PORTS = tuple(Port(number, "TCP") for number in (22, 2379, 2380, 4240, 9879, 10250, 10255, 10256, 30000, 32767))
 # Resolvers of others, plain, over TLS and over HTTPS.
@@ -169,7 +169,7 @@ def rebound(cluster: Cluster, pods: PodClass) -> Iterator[Identity]:
     allowed = frozenset(fqdn_names(cluster.side(pods, EGRESS).rules))
     store = frozenset(needed_names(cluster.profile, pods.role))
     private = PRIVATE if any(is_outside_host(name) for name in allowed - store) else ()
-    for address in (*map(ip_address, METADATA), *private):
+    for address in map(ip_address, (*METADATA, *private)):
         name = f"{address} as {', '.join(sorted(allowed)) or 'no name'}"
         yield outside(name, address=address, names=allowed)
 
