@@ -87,9 +87,9 @@ def number_of(text: str) -> int | None:
 
 
 def named_port(node: Node, name: str, protocol: str) -> PortRange:
-    """A port by its name. Raises Refused beside an endPort: on ingress the engine makes a range from the pod's number
-    to it, also of other rules with that name, on egress nothing."""
-    if node.value.get("endPort"):
+    """A port by its name; on egress an endPort beside it means nothing. On ingress it is Refused: the engine makes a
+    range from the pod's number to it, for other rules with that name too."""
+    if node.value.get("endPort") and any(str(step).startswith("ingress") for step in node.path):
         raise node.refused(f"an endPort beside the named port {name!r}, whose range each pod decides; write numbers")
     return PortRange(0, 0, protocol, name=name)
 
@@ -98,7 +98,7 @@ def port_range(node: Node) -> PortRange:
     """An item of `ports` that the agent accepts.
 
     Port 0, or none where an option allows that, is every port; an endPort below the port is no range (seen in the
-    engine). The engine keeps 16 bits of the endPort. Raises Refused for a name with an endPort.
+    engine). The engine keeps 16 bits of the endPort. Raises Refused for a name with an endPort on ingress.
     """
     text = node.value.get("port", "")
     protocol = node.value.get("protocol", "").upper() or "ANY"

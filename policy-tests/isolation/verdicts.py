@@ -81,6 +81,8 @@ class Side:
             return SideVerdict(is_allowed=False, is_enforced=True, error=self.error)
         named = self.named_ports(peer)
         matching = [rule for rule in selecting if rule.covers(port, named)]
+        if named and self.own_ports is None:  # by name, a port is known of identities that a rule selects themselves
+            matching = [rule for rule in matching if rule.covers(port) or _selects_itself(rule, peer)]
         if denies := [rule for rule in matching if rule.is_deny]:
             return SideVerdict(is_allowed=False, is_enforced=True, by=tuple(denies))
         if redirects := [rule for rule in matching if parser_of(rule)]:
@@ -293,7 +295,8 @@ def selects(rule: Rule, peer: Identity) -> bool:
 
 
 def _selects_itself(rule: Rule, peer: Identity) -> bool:
-    """Whether the rule selects the peer's own identity and not only the group's: the DNS proxy looks at no group."""
+    """Whether the rule selects the peer's own identity and not only the group's: the DNS proxy and named ports look at
+    no group."""
     terms: Iterable[Peer] = rule.peers or ()
     own = (term.selector.matches(peer.labels) if isinstance(term, Endpoints) else term.selects(peer) for term in terms)
     return rule.peers is None or any(own)
