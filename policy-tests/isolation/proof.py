@@ -1,6 +1,6 @@
 """`prove`: every invariant over one rendered tree."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from isolation.bypasses import no_bypass
 from isolation.classes import tenants_of
 from isolation.cluster import Cluster, cluster_of
 from isolation.effective import effective
-from isolation.inventory import Inventory, tenant_of
+from isolation.inventory import tenant_of
 from isolation.liveness import alive
 from isolation.monotone import monotone
 from isolation.name_invariants import names, own_lists
@@ -61,7 +61,8 @@ INVARIANTS = (
     own_lists,
 )
 # These read what shapes do not compare, or nothing that rests on rules, so they are asked about the whole tree.
-_OF_THE_TREE = frozenset({shape.default_deny, shape.own_place, no_bypass, settings, accounted, backends})
+_OF_THE_TREE = frozenset({shape.default_deny, shape.own_place, no_bypass, settings})
+_OF_PODS = frozenset({accounted, backends})  # also of the whole tree, but for what a proof of one tenant leaves unread
 _WITH_EVERY_ID = frozenset({ownership.own_names, ownership.offboarding})
 _OF_PAIRS = frozenset(
     {"apart", "names", "addresses", "storage"}
@@ -125,30 +126,41 @@ def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATI
     cluster = cluster_of(part.tree)
     pairs = len(tenants) * (len(tenants) - 1)
     whole = replace(cluster, tree=tree, classes=replace(cluster.classes, tenants=tenants))
-    groups = {NETWORK: tuple(_without_pairs(each, pairs) for each in _network(cluster, whole))}
-    groups |= _of_tree(whole.inventory, only=only)
+    asked = _AskedAbout(cluster, whole, _restricted(whole, only) if only else whole)
+    groups = {NETWORK: tuple(_without_pairs(ask(asked.by(ask)), pairs) for ask in INVARIANTS)}
+    naming = replace(asked.read.inventory, tenants=tenants) if only else whole.inventory
+    groups |= {
+        name: tuple(ask(naming if ask in _WITH_EVERY_ID else asked.read.inventory) for ask in group)
+        for name, group in GROUPS.items()
+    }
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
     allowed = flows_of_all(open_flows(cluster), part.alike)
     claims = claims_of_all(storage_claims(cluster), tenants, part.alike)
     return Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
 
 
-def _network(cluster: Cluster, whole: Cluster) -> Iterator[Result]:
-    """Each network invariant, of the judged tenants or of the whole tree."""
-    for ask in INVARIANTS:
-        yield ask(whole if ask in _OF_THE_TREE else cluster)
+@dataclass(frozen=True, eq=False)
+class _AskedAbout:
+    """judged: representatives, with their rules; whole: every folder; read: the folders of which everything was read.
+
+    Of the last two, rules and classes are those of the judged.
+    """
+
+    judged: Cluster
+    whole: Cluster
+    read: Cluster
+
+    def by(self, ask: Callable[[Cluster], Result]) -> Cluster:
+        """What the invariant is asked about."""
+        if ask in _OF_PODS:
+            return self.read
+        return self.whole if ask in _OF_THE_TREE else self.judged
 
 
-def _of_tree(whole: Inventory, *, only: Sequence[str]) -> dict[str, tuple[Result, ...]]:
-    """The invariants of the tree, by group. Whom a string names is asked with every tenant's id at hand."""
-    part = naming = whole
-    if only:
-        documents = (each for each in whole.tree.documents if tenant_of(each) in {None, *only})
-        naming = replace(whole, tree=Tree(tuple(documents)))
-        part = replace(naming, tenants=tuple(only))
-    return {
-        name: tuple(ask(naming if ask in _WITH_EVERY_ID else part) for ask in group) for name, group in GROUPS.items()
-    }
+def _restricted(whole: Cluster, only: Sequence[str]) -> Cluster:
+    """These tenants and the platform."""
+    documents = (each for each in whole.tree.documents if tenant_of(each) in {None, *only})
+    return replace(whole, tree=Tree(tuple(documents)), classes=replace(whole.classes, tenants=tuple(only)))
 
 
 def _without_pairs(result: Result, pairs: int) -> Result:
