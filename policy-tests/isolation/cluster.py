@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from isolation.buckets import bucket_host
 from isolation.classes import CLUSTER, Classes, PodClass, classes_of
+from isolation.edges import HOSTS
 from isolation.entities import Cidr, Endpoints, Entity, Fqdn, Peer
 from isolation.identities import ENTITY_LABELS, Address, Identity, entity, outside
 from isolation.inventory import Inventory
@@ -83,7 +84,9 @@ class Cluster:
 
     @cached_property
     def resolvers(self) -> tuple[Party, ...]:
-        return tuple(self.by_role.get(("resolver" if self.profile.dns_mode == "pods" else "host", None), ()))
+        """Whom pods ask for names: the resolver's pods, or the cache on their own node, whatever else runs there."""
+        roles = ("resolver",) if self.profile.dns_mode == "pods" else HOSTS
+        return tuple(party for role in roles for party in self.by_role.get((role, None), ()))
 
     def side(self, party: Party, direction: str) -> Side:
         return self.world.side(party.identity, direction)
