@@ -22,6 +22,17 @@ DEFAULT_DENY = Table(
     },
 )
 
+BESIDE = Table(
+    "beside peers and ports",
+    {
+        "nothing": (60, always({})),
+        "authentication": (2, lambda draw: {"authentication": {"mode": draw.one(("required", "disabled"))}}),
+        "authentication that always fails": (0.5, always({"authentication": {"mode": "test-always-fail"}})),
+        "unknown mode of authentication": (0.5, always({"authentication": {"mode": "tls"}})),
+        "no authentication": (0.5, always({"authentication": None})),
+    },
+)
+
 SECTIONS = Table(
     "section",
     {
@@ -52,7 +63,7 @@ def _sections(draw: Draw) -> dict[str, Any]:
 def _section(draw: Draw, name: str) -> Any:
     entries = draw.shape(SECTIONS)
     if entries and ABSENT in entries:
-        return [peers(draw, name) | ports(draw, name) for _ in entries]
+        return [peers(draw, name) | ports(draw, name) | draw.shape(BESIDE) for _ in entries]
     return entries
 
 
@@ -154,7 +165,7 @@ NATIVE_PORTS = Table(
 )
 
 TABLES = (
-    DEFAULT_DENY, SECTIONS, SUBJECTS, SPECS, SUBJECT_FORMS, KINDS, POLICY_TYPES, NATIVE_PEERS, NATIVE_PORTS,
+    DEFAULT_DENY, BESIDE, SECTIONS, SUBJECTS, SPECS, SUBJECT_FORMS, KINDS, POLICY_TYPES, NATIVE_PEERS, NATIVE_PORTS,
 )  # fmt: skip
 
 

@@ -142,7 +142,7 @@ _EITHER: dict[str, tuple[float, _Kind]] = {
         lambda draw: {"CIDR": [draw.one(("10.0.0.0/33", "10.0.0", "", "010.0.0.0/8"))]},
     ),
     "nodes": (1, lambda draw: {"Nodes": [selector(draw)]}),
-    "groups of a cloud": (0.5, always({"Groups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]})),
+    "groups of a cloud": (0.3, always({"Groups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]})),
     "requires": (1, lambda draw: {"Requires": draw.one(([], None, [{"matchLabels": {"app": "x"}}]))}),
 }
 _EGRESS_ONLY: dict[str, tuple[float, _Kind]] = {

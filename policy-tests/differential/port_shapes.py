@@ -39,7 +39,7 @@ PORTS = Table(
         "null end": (1, lambda draw: _port(draw, "80", end=None)),
         "named": (25, lambda draw: _port(draw, draw.one(PORT_NAMES))),
         "named in capitals": (3, lambda draw: _port(draw, "HTTP")),
-        "named with an end": (2, lambda draw: _port(draw, "http", end=443)),
+        "named with an end": (0.7, lambda draw: _port(draw, "http", end=443)),
         "no port": (1, lambda draw: written({"protocol": draw.shape(PROTOCOLS)})),
         "empty": (1, lambda draw: _port(draw, "")),
         "hexadecimal": (1, lambda draw: _port(draw, "0x50")),
@@ -131,6 +131,7 @@ _ALLOWED: dict[str, tuple[float, Any]] = _LISTS | {
     "empty rules": (6, lambda draw: {"toPorts": [{"ports": [port(draw)], "rules": draw.one(_NO_RULES)}]}),
     "dns and http": (1, lambda draw: {"toPorts": [dns_port(draw) | {"rules": {"dns": [{}], "http": [{}]}}]}),
     "server names and http": (1, lambda draw: {"toPorts": [tls_port(draw) | {"rules": {"http": [{}]}}]}),
+    "TLS that ends at the proxy": (8, lambda draw: {"toPorts": draw.times(ended_tls_port)}),
     "http anywhere": (2, lambda draw: {"toPorts": [{"ports": [port(draw)], "rules": {"http": [{}]}}]}),
     "dns anywhere": (2, lambda draw: {"toPorts": [{"ports": [port(draw)], "rules": {"dns": draw.shape(DNS)}}]}),
     "server names anywhere": (2, lambda draw: {"toPorts": [{"ports": [port(draw)], "serverNames": ["s3.test"]}]}),
@@ -187,3 +188,12 @@ def tls_port(draw: Draw) -> dict[str, Any]:
         "ports": [{"port": number, "protocol": draw.one(("TCP", "TCP", "ANY"))}],
         "serverNames": draw.shape(SERVER_NAMES),
     }
+
+
+def ended_tls_port(draw: Draw) -> dict[str, Any]:
+    """The proxy sees inside: server names and HTTP rules may stand together."""
+    secret = {"secret": {"name": draw.one(("one", "other")), "namespace": "a"}}
+    names, rules = draw.shape(SERVER_NAMES), {"http": draw.shape(HTTP)}
+    ends = draw.one(({"terminatingTLS": secret}, {"terminatingTLS": secret, "originatingTLS": secret}))
+    made = {"ports": [{"port": "443", "protocol": "TCP"}]} | ends
+    return made | draw.one(({"serverNames": names}, {"rules": rules}, {"serverNames": names, "rules": rules}, {}))
