@@ -18,7 +18,8 @@ _EPILOG = """\
 SRC  <tenant>/train or <tenant>/serve, with or without /<account>; <namespace>/<account> of the platform, as
      tenon-system/router; host, world, ingress or another entity
 DST  the same; s3:<tenant> for its bucket; dns:<name> for a question to the resolver; ip:<address>[:port];
-     or an outside host, <name>[:port], port 443 by default
+     a Service, <name>.<namespace>.svc[:port]; or an outside host, <name>[:port], port 443 by default
+The smallest change is the one of the fewest lines; each that is named was tried on the policies.
 It answers a question, so it exits 0 for allow and for deny; 2 for a word that means nobody.
 """
 _GROUPS = 4  # that people get to read; --json has all

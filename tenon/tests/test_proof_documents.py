@@ -129,6 +129,7 @@ def test_every_refused_file_is_named_and_is_a_finding(prove: Prove, copy: Path) 
 
 
 def test_one_tenants_change_is_judged_against_everyone(prove: Prove, copy: Path) -> None:
+    assert prove(copy, "--only", "acme")[0] == 0
     widened(copy)
     code, _, said = prove(copy, "--only", "acme")
     assert (code, "only acme: what else" in said) == (1, True)
