@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isolation.entities import Endpoints
+from isolation.identities import Identity
 from isolation.worlds import Answers, answers
 
 Line = dict[str, Any]
@@ -195,3 +197,30 @@ def test_more_peers_than_are_kept_are_forgotten_and_answered_all_the_same(monkey
         assert said.answer(json.dumps({"from": peer, "to": peer, "port": 1}))["egress"]["verdict"] == "deny"
     assert said.world
     assert len(said.world._described) <= 3  # noqa: SLF001
+
+
+def test_of_many_rules_only_those_are_matched_that_name_the_peers_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    matched: list[Endpoints] = []
+    selects = Endpoints.selects
+
+    def counted(peer: Endpoints, identity: Identity) -> bool:
+        matched.append(peer)
+        return selects(peer, identity)
+
+    monkeypatch.setattr(Endpoints, "selects", counted)
+    key = "k8s:io.kubernetes.pod.namespace"
+    rules = [{"toEndpoints": [{"matchLabels": {key: f"n{number}"}}]} for number in range(200)]
+    flow = {"to": {"namespace": "n7"}}
+    assert asked(policy({"egress": rules}), **flow)["verdict"] == "allow"
+    assert len(matched) == 1
+
+
+def test_an_address_that_no_policy_is_about_is_the_world_itself_and_in_no_group() -> None:
+    """A selector that excludes the world selects, as a group, the addresses that have identities of their own."""
+    spec = {
+        "egress": [{"toEndpoints": [{"matchExpressions": [{"key": "reserved:world", "operator": "DoesNotExist"}]}]}]
+    }
+    about = policy({"egress": [{"toCIDR": ["9.9.9.0/24"], "toPorts": [{"ports": [{"port": "1"}]}]}]}, name="about")
+    flow = {"to": {"ip": "9.9.9.9"}}
+    assert asked(policy(spec), **flow)["verdict"] == "deny"
+    assert asked(policy(spec), about, **flow)["verdict"] == "allow"
