@@ -47,7 +47,6 @@ DROPPED = {
     "/imds": "metadata",
     # among the platform's own
     "kafka/default-deny": "closed",
-    "storage/default-deny": "closed",
     "kafka/brokers": "alive",
     "monitoring/grafana": "alive",
     "postgres/database": "alive",
