@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from controlplane.oracle import Oracle
 from differential.campaign import Outcome, minimal, run
+from differential.generate import CATALOGUE
 
 pytestmark = pytest.mark.oracle
 
@@ -26,7 +27,8 @@ def seed() -> int:
 @pytest.fixture(scope="module")
 def outcome(oracle: Oracle, seed: int) -> Outcome:
     made = run(oracle.ask, seed=seed, flows=FLOWS)
-    print(f"\ngenerated, TENON_SEED={seed}: {made}")
+    shapes = f"{len(CATALOGUE & set(made.drawn))} of {len(CATALOGUE)} shapes"
+    print(f"\ngenerated, TENON_SEED={seed}: {made}; {shapes}")
     for why, count in made.refused.most_common():
         print(f"  refused {count}: {why}")
     return made
