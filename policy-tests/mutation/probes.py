@@ -6,7 +6,7 @@ policy decides for the pods that it selects alone, so of a mutant only those are
 test_oracle_scores_mutants.py asks everybody, for a sample.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -40,6 +40,7 @@ class Probes:
     cluster: Cluster
     oracle: Oracle
     _known: dict[str, Answers] = field(default_factory=dict)  # what was said of the tree as it is
+    _values: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def world(self) -> Mapping[str, Any]:
@@ -120,11 +121,16 @@ class Probes:
         found: dict[tuple[str, str], Any] = {}
         for direction in (EGRESS, INGRESS):
             matrix = self.oracle.matrix([subject], self.peers, ports, direction=direction)
-            found[subject, direction] = (matrix.error, [matrix.values[cell] for cell in matrix.cells])
+            found[subject, direction] = (matrix.error, matrix.cells.translate(self._numbering(matrix.values)))
         lines = list(self._queries(subject))
         for line, answer in zip(lines, self.oracle.ask(lines), strict=True):
             found[subject, f"{line['to']} {line['protocol']} {line['query']}"] = answer.get("dns")
         return found
+
+    def _numbering(self, values: Sequence[str]) -> bytes:
+        """From the matrix's own numbers of verdicts to ours, which all matrices share. Raises ValueError past 255."""
+        numbers = [self._values.setdefault(value, len(self._values)) for value in values]
+        return bytes(numbers).ljust(256, b"\0")
 
     def _before(self, subject: str) -> Answers:
         if subject not in self._known:
