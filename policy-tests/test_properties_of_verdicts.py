@@ -69,7 +69,7 @@ def remove(section: list[Entry], draw: Random) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(made=WORLDS)
 def test_widening_an_allow_never_closes_a_flow(made: Generated) -> None:
     world = changed(made, ALLOWS, widen)
@@ -78,7 +78,7 @@ def test_widening_an_allow_never_closes_a_flow(made: Generated) -> None:
     assert open_flows(before) <= open_flows(after)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(made=WORLDS)
 def test_removing_a_deny_never_closes_a_flow(made: Generated) -> None:
     world = changed(made, DENIES, remove)
