@@ -1,10 +1,11 @@
 """Tenants of equal policy shape: as many of them are judged as a claim can speak of, and they stand for the others.
 
 A tenant's shape is what the network invariants read of its folder, with a mark in place of its id. Judging does not
-look into ids: rename two tenants of one shape into each other, and every verdict is renamed likewise. A claim is about
-a flow, whose two ends name a tenant by their namespace and at most another by their account, and is decided by whether
-there is a rule that allows, denies or filters it; of all rules that are none of these tenants', one of each shape is
-enough to say so, because the others of the shape are it, renamed. So REPRESENTATIVES of each shape decide about all.
+look into ids: rename two tenants of one shape into each other, and every verdict is renamed likewise. So a claim holds
+of all tenants if it holds of as many of each shape as it can name. A flow names two; whether it is open is decided by
+whether rules exist that allow, deny or filter it, of which a third tenant's stands for all others of its shape; that
+it would be decided otherwise without that rule, a fourth's; a pod may be named by an account of one tenant in a
+namespace of another, which is the fifth. Hence REPRESENTATIVES.
 
 It holds only where nothing does look into an id, so that a tenant is judged itself, for itself, whose id
 - is a word of the platform's files, of another tenant's, or of its own where it does not mean the tenant;
