@@ -9,7 +9,7 @@ from isolation.proof import NETWORK, Proof
 from isolation.results import Result
 
 from tenon.__main__ import main
-from tenon.prove import _tell
+from tenon.prove import _conclude
 
 ASKED = Result("closed", "all is closed", 3, ())
 NOTHING = replace(ASKED, asked=0)
@@ -39,6 +39,6 @@ def test_an_answer_without_questions_holds_only_where_nothing_could_break_it(res
 
 def test_an_invariant_that_asked_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     proof = Proof(("acme", "globex"), 1, 2, 0, (), {NETWORK: (ASKED,), "rights": (NOTHING,)})
-    _tell(Path("rendered/eu1"), proof)
+    _conclude({Path("rendered/eu1"): proof})
     said = capsys.readouterr().err
     assert "closed: asked nothing, which shows nothing; the tree lacks what it is about\nNOT proved: 2 tenants" in said
