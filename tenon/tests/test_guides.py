@@ -74,6 +74,12 @@ def test_a_tenant_goes_as_the_guide_says_and_takes_only_its_own_files_along(clon
     assert [path for path in changed if not re.match(r"tenants/initech|rendered/eu1/tenants/initech/", path)] == []
 
 
+@pytest.mark.parametrize("guide", ["isolation.md", "common-pattern.md"])
+def test_every_question_of_a_guide_is_answered(guide: str) -> None:
+    for command in commands(guide):
+        assert run(ROOT, command), command
+
+
 def test_what_the_guides_ask_of_a_cluster_names_what_is_rendered() -> None:
     asked = [command for command in commands("offboard-a-tenant.md") if command.startswith("kubectl ")]
     assert [words.split()[1:4] for words in asked] == [["annotate", "application", "initech-foundation"]]
