@@ -1,4 +1,4 @@
-"""docs/guides/common-pattern.md: what each promise of a published pattern is worth, and what a rendered tree answers."""
+"""docs/guides/common-pattern.md: what each promise of a published pattern is worth, and what a rendered tree says."""
 
 import json
 import re
