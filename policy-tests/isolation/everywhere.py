@@ -14,20 +14,16 @@ class Everywhere(Generic[T]):
 
     def __init__(self, look: Callable[[str, Any], Iterable[T]]) -> None:
         self._look = look
-        self._seen: dict[int, tuple[Any, tuple[T, ...]]] = {}
+        self._seen: dict[tuple[int, str], tuple[Any, tuple[T, ...]]] = {}
 
     def inside(self, value: Any, key: str = "") -> tuple[T, ...]:
-        """The finds inside a value, not at it itself."""
-        if isinstance(value, dict):
-            if (known := self._seen.get(id(value))) is None:
-                found = [find for step, child in value.items() for find in self._at(step, child)]
-                known = self._seen[id(value)] = (value, tuple(found))
-            return known[1]
-        if isinstance(value, list):
-            return tuple(find for item in value for find in self._at(key, item))
-        return ()
-
-    def _at(self, key: str, value: Any) -> Iterable[T]:
-        yield from self._look(key, value)
-        if isinstance(value, dict | list):
-            yield from self.inside(value, key)
+        """The finds inside a mapping or a list, not at it itself."""
+        place = (id(value), key)
+        if (known := self._seen.get(place)) is None:
+            found: list[T] = []
+            for step, child in value.items() if isinstance(value, dict) else ((key, item) for item in value):
+                found += self._look(step, child)
+                if isinstance(child, dict | list):
+                    found += self.inside(child, step)
+            known = self._seen[place] = (value, tuple(found))
+        return known[1]

@@ -13,28 +13,28 @@ WORDS = frozenset(
     bucket caled ccnp ccount certificate cho cidr cidrgroup cilium cilium-values closed closes cloudflare-dns cluster
     cluster-mesh cluster-profile clustermesh cnp com command completion confirm container containers control controller
     controller-revision-hash controller-uid core coreos crd credential-only data database db8 ddress ddresses default
-    default-deny delivery deny description dev direction directory disabled dispatcher dmission dns dns-refused dropped
-    dualstack dvertisement eading ec2 ecret edirect eer efault efaults effective efs egress eighbor election elector
-    elete emplate enable enabled end endpoint entity entity-operator enumbering env envoy eny ephemeral eployment eply
-    eport equest equires ersion erver ervice ervices esource esponse essage estination etadata etcd etwork eu-central-1
-    example except executor ext external-secrets false family fc00 fd00 fe80 fields filer float flow foundation fqdn
-    from ft-1-a1 ft-1-a1-train-0-0 gateway gen gent google gpu gpu-exporter gpu-operator grafana gress hape head-svc
-    header headers health host hostnames hosts hoturis http icmps ilium ilter ime imestamp imit index inding ingest
-    ingress init int internal ipv4 ipv6 irewall irtual iscovery isruption ist istener istio job k8s kafka keda
-    keda-operator key kind kinds kube kube-apiserver kubeflow kuberay-operator kuberay-system kubernetes kueue
-    kueue-controller-manager kueue-system label labels laim lass lavor lice listener local lock log low luster
+    default-deny delivery deny description destination dev direction directory disabled dispatcher dmission dns
+    dns-refused dropped dualstack dvertisement eading ec2 ecret edirect eer efault efaults effective efs egress eighbor
+    election elector elete emplate enable enabled end endpoint entity entity-operator enumbering env envoy eny ephemeral
+    eployment eply eport equest equires erdict ersion erver ervice ervices esource esponse essage estination etadata
+    etcd etwork eu-central-1 example except executor ext external-secrets false family fc00 fd00 fe80 fields filer float
+    flow foundation fqdn from ft-1-a1 ft-1-a1-train-0-0 gateway gen gent google gpu gpu-exporter gpu-operator grafana
+    gress hape head-svc header headers health host hostnames hosts hoturis http icmps ide ilium ilter ime imestamp imit
+    index inding ingest ingress init int internal ipv4 ipv6 irewall irtual iscovery isruption ist istener istio job k8s
+    kafka keda keda-operator key kind kinds kube kube-apiserver kubeflow kuberay-operator kuberay-system kubernetes
+    kueue kueue-controller-manager kueue-system label labels laim lass lavor lice listener local lock log low luster
     lusterwide manifest mark match mergeable mesh mesh-control mesh-gateway metadata method metrics-adapter mismatch
     mode model models models-gateway monitoring monotone mozilla nalysis name named-ports names namespace ndpoint
     ndpoints net netpol network networking never nforcement nformation ngress no-bypass node node-ports none nreachable
     ntities null nverse nvidia-dcgm-exporter nvoy obile ocal ode odes oes offboarding ohort oken ole olicies olicitation
     olicy ollout omains ome once one one-dns-rule one-list one-proxy onfig onfirmation onitor ontainers ontext opens
-    operator org originating orizontal orkflow ort orts other oute outer own-lists own-names own-place parse path
+    operator org originating orizontal orkflow orld ort orts other oute outer own-lists own-names own-place parse path
     pattern pec pen plane platform plugin pod pod-template-generation pod-template-hash pods policy port portable portal
     ports postgres pplication priority private problem project projectcalico prometheus prometheus-adapter
     prometheus-operator promoter protocol quad9 query queue-controller rain raining raw ray ray-operator rbac ree refix
     refused region remote-node replace required reserved resolver resolvers resource resources rigin roblem roject
-    rollouts rometheus ron roup roups router roxy rules rune runtime s3-accelerate s3-accesspoint s3-control
-    s3-external-1 s3-fips s3-models s3-website script search secret security selector separated serve server
+    rollouts rometheus ron roup roups route router roxy rules rune runtime s3-accelerate s3-accesspoint s3-control
+    s3-external-1 s3-fips s3-models s3-website script search secret security selector selects separated serve server
     server-names service serviceaccount settings shared sidecars skip-file-rendering slots source spec specs statefulset
     status step storage storage-other str stranger-namespace strimzi strimzi-cluster-operator sts svc sync-options
     system tag target template templates tenant tenants tenon tenon-system terminating test-always-fail tls tolerations
