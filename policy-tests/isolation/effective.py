@@ -1,11 +1,12 @@
 """Effective (6): no policy object without effect. One whose removal changes no verdict protects nothing, and hides
 that something else does: when the other is removed nobody notices."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from isolation.classes import PodClass
 from isolation.cluster import Cluster, Outsider, Party
+from isolation.inventory import tenant_of
 from isolation.outside_invariants import rebound
 from isolation.policies import EGRESS, Parsed, Rule
 from isolation.ports import Port
@@ -43,16 +44,23 @@ def _differences(cluster: Cluster, document: Document, rules: tuple[Rule, ...]) 
     for rule in rules:
         subjects = [each for each in cluster.parties if rule.subject.matches(each.identity.labels)]
         for pods in sorted(subjects, key=lambda each: not (isinstance(each, PodClass) and each.is_rendered)):
-            with_it = cluster.side(pods, rule.direction)
-            if rule not in with_it.rules:
+            side = cluster.side(pods, rule.direction)
+            if rule not in side.rules:
                 continue
-            without = _without(with_it, document)
+            own = tenant_of(document)
+            whose = {None, own} if own else {None, *cluster.classes.tenants}
+            with_it = _holding(side, lambda each: tenant_of(each.origin.document) in whose)  # noqa: B023
+            without = _holding(with_it, lambda each: each.origin.document is not document)
             yield from _flows(cluster, rule, pods, (with_it, without))
 
 
-def _without(side: Side, document: Document) -> Side:
-    """The side as it would be without the object."""
-    rules = tuple(rule for rule in side.rules if rule.origin.document is not document)
+def _holding(side: Side, kept: Callable[[Rule], bool]) -> Side:
+    """The side with some of its rules only.
+
+    Rules of other tenants are left out before an object is asked about: two tenants may need the same of a pod that
+    serves both, and then each of them needs its own object, which must stay when the other goes.
+    """
+    rules = tuple(rule for rule in side.rules if kept(rule))
     asked = any(rule.default_deny for rule in rules)
     return replace(side, rules=rules, is_enforced=bool(rules), denies_by_default=asked)
 

@@ -61,8 +61,9 @@ INVARIANTS = (
     own_lists,
 )
 # These read what shapes do not compare, or nothing that rests on rules, so they are asked about the whole tree.
-_OF_THE_TREE = frozenset({shape.default_deny, shape.own_place, no_bypass, settings})
-_OF_PODS = frozenset({accounted, backends})  # also of the whole tree, but for what a proof of one tenant leaves unread
+_OF_THE_TREE = frozenset({shape.default_deny, shape.own_place, settings})
+# So are these, but for what a proof of one tenant leaves unread.
+_OF_PODS = frozenset({accounted, backends, no_bypass})
 _WITH_EVERY_ID = frozenset({ownership.own_names, ownership.offboarding})
 _OF_PAIRS = frozenset(
     {"apart", "names", "addresses", "storage"}
