@@ -11,9 +11,9 @@ from controlplane.binaries import MissingToolError
 from controlplane.oracle import Oracle
 from controlplane.server import ControlPlane, control_plane
 from controlplane.trees import INPUTS, RenderedTree, bootstrapped, render_tree
-from isolation.cluster import Cluster, cluster_of
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree, read_tree
 from isolation.proof import INVARIANTS
-from isolation.tree import Document, Tree, read_tree
 
 ROOT = Path(__file__).parents[1]
 

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from isolation.tree import Tree
+from isolation.manifests.tree import Tree
 from mutation.mutant import Mutant
 from mutation.operators import mutants
 from mutation.score import EQUIVALENT, WANTED, is_noticed, recorded

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 CASES = Path(__file__).parent / "cases"
 FILES = ("seen.jsonl", "claims.jsonl")

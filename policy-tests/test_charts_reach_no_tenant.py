@@ -5,8 +5,8 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from isolation.charts import chart_faults
-from isolation.tree import Document, Tree
+from isolation.manifests.tree import Document, Tree
+from isolation.objects.charts import chart_faults
 
 Body = dict[str, Any]
 URL = "oci://mirror.example/charts/kueue"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 Body = dict[str, Any]
 TLS_A, TLS_B = {"secret": {"namespace": "a", "name": "s"}}, {"secret": {"namespace": "a", "name": "t"}}

@@ -11,14 +11,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from isolation.classes import CLUSTER
-from isolation.cluster import Cluster, cluster_of
-from isolation.open_flows import open_flows
-from isolation.policies import POLICY_KINDS, parse_policy
+from isolation.answers.open_flows import open_flows
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.classes.pod_classes import CLUSTER
+from isolation.manifests.reading import read_documents
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import MAX_FILE_BYTES, Document, Tree
+from isolation.policies.parsing import POLICY_KINDS, parse_policy
 from isolation.proof import INVARIANTS, prove
-from isolation.reading import read_documents
-from isolation.refusals import Refused
-from isolation.tree import MAX_FILE_BYTES, Document, Tree
 
 TIMES = int(os.environ.get("TENON_FUZZ", "1"))
 READ, PROVED = 10_000 * TIMES, 12 * TIMES

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from isolation.cluster import Cluster, cluster_of
-from isolation.policies import POLICY_KINDS
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
+from isolation.policies.parsing import POLICY_KINDS
 from isolation.proof import INVARIANTS
 from isolation.results import CounterExample
-from isolation.tree import Document, Tree
-from isolation.worlds import World, read_world
+from isolation.worlds.answering import World, read_world
 
 Body = dict[str, Any]
 ASKED = ("apart", "names", "addresses", "metadata", "node-ports", "resolvers", "alive", "closed", "own-lists")

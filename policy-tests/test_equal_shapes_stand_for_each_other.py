@@ -1,4 +1,4 @@
-"""Judging some tenants of each shape says of every tenant what judging all of them says (isolation/shapes.py)."""
+"""Judging some tenants of each shape says of every tenant what judging all of them says (manifests/shapes.py)."""
 
 from collections.abc import Callable
 from random import Random
@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from differential.renaming import with_twin
-from isolation.labels import ACCOUNT, NAMESPACE
-from isolation.policies import POLICY_KINDS
+from isolation.manifests.refusals import Refused
+from isolation.manifests.shapes import KINDS, REPRESENTATIVES, reduced
+from isolation.manifests.tree import Document, Tree
+from isolation.policies.labels import ACCOUNT, NAMESPACE
+from isolation.policies.parsing import POLICY_KINDS
 from isolation.proof import prove_tree
-from isolation.refusals import Refused
-from isolation.shapes import KINDS, REPRESENTATIVES, reduced
-from isolation.tree import Document, Tree
 
 Body = dict[str, Any]
 ALL = 1000

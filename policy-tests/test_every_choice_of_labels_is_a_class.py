@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.assignments import MOST, assignments
-from isolation.classes import STRANGER, UNKNOWN, selectors_of
-from isolation.cluster import Cluster, cluster_of
-from isolation.labels import NAMESPACE, PodLabels
-from isolation.network_invariants import apart, closed
-from isolation.refusals import Refused
-from isolation.selectors import LabelSelector, Requirement
-from isolation.tree import Document, Tree
+from isolation.classes.assignments import MOST, assignments
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.classes.pod_classes import STRANGER, UNKNOWN, selectors_of
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document, Tree
+from isolation.network.flows import apart, closed
+from isolation.policies.labels import NAMESPACE, PodLabels
+from isolation.policies.selectors import LabelSelector, Requirement
 
 KEYS, VALUES = ("app", "team", "k8s-app"), ("a", "b", "c")
 TERMS = st.builds(

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from isolation.manifests.tree import Document, Tree
 from isolation.proof import INVARIANTS
-from isolation.tree import Document, Tree
 
 Find = Callable[[str], Document]
 Breaks = Callable[[Tree, str], bool]

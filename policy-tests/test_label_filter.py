@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from isolation.label_filter import DEFAULT_FILTER, label_filter
-from isolation.labels import Label, PodLabels, read_label
-from isolation.ports import NamedPorts
-from isolation.refusals import Refused
-from isolation.worlds import answers
+from isolation.manifests.refusals import Refused
+from isolation.policies.label_filter import DEFAULT_FILTER, label_filter
+from isolation.policies.labels import Label, PodLabels, read_label
+from isolation.policies.ports import NamedPorts
+from isolation.worlds.answering import answers
 
 PLATFORM = ("k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy")
 

@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from isolation.identities import Identity, pod
-from isolation.labels import PodLabels
 from isolation.linting.catalogue import LintRule, catalogue, chapters, example_documents
 from isolation.linting.findings import SEVERITIES, Finding
 from isolation.linting.inputs import Inputs
 from isolation.linting.linter import lint
 from isolation.linting.page import catalogue_page
-from isolation.policies import Parsed, parse_policy
-from isolation.ports import Port
-from isolation.verdicts import Dns, PolicyWorld
+from isolation.policies.identities import Identity, pod
+from isolation.policies.labels import PodLabels
+from isolation.policies.parsing import Parsed, parse_policy
+from isolation.policies.ports import Port
+from isolation.verdicts.world import Dns, PolicyWorld
 
 ROOT = Path(__file__).parents[1]
 RULES = list(catalogue().values())

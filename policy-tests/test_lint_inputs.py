@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from isolation.linting.inputs import Inputs
 from isolation.linting.linter import Report, lint
 from isolation.linting.objects import Policy
-from isolation.policies import parse_policy
-from isolation.refusals import Refused
-from isolation.tree import Document, Tree
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document, Tree
+from isolation.policies.parsing import parse_policy
 
 SHUT = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: NAME, namespace: team-a}\nspec:\n"
 EMPTY = SHUT.replace("NAME", "empty") + "  endpointSelector: {}\n  egress: []\n"

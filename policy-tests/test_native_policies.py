@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from isolation.policies import parse_policy
-from isolation.tree import Document
-from isolation.worlds import answers
+from isolation.manifests.tree import Document
+from isolation.policies.parsing import parse_policy
+from isolation.worlds.answering import answers
 
 Body = dict[str, Any]
 PEERS: Body = {

@@ -5,17 +5,17 @@ from itertools import permutations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.buckets import bucket_spellings, expansions
-from isolation.classes import CLUSTER, PodClass
-from isolation.cluster import Cluster
-from isolation.edges import DNS, TLS
-from isolation.identities import Identity, outside, pod
-from isolation.labels import ACCOUNT, NAMESPACE, NAMESPACE_LABELS, PodLabels
-from isolation.policies import EGRESS, INGRESS
-from isolation.ports import Port
+from isolation.classes.buckets import bucket_spellings, expansions
+from isolation.classes.cluster import Cluster
+from isolation.classes.edges import DNS, TLS
+from isolation.classes.pod_classes import CLUSTER, PodClass
+from isolation.manifests.tree import Tree
+from isolation.policies.identities import Identity, outside, pod
+from isolation.policies.labels import ACCOUNT, NAMESPACE, NAMESPACE_LABELS, PodLabels
+from isolation.policies.parsing import EGRESS, INGRESS
+from isolation.policies.ports import Port
 from isolation.proof import prove_tree
-from isolation.tree import Tree
-from isolation.verdicts import Dns
+from isolation.verdicts.world import Dns
 
 S3 = Port(8333, "TCP")
 FORGED = st.dictionaries(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from controlplane.oracle import Oracle
 from differential.expected import differences, expected, is_refused
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 pytestmark = pytest.mark.oracle
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from controlplane.oracle import Oracle
 from differential import compare, worlds
-from isolation.cluster import Cluster, cluster_of
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
 from isolation.proof import INVARIANTS
 from isolation.results import CounterExample
-from isolation.tree import Document, Tree
 
 pytestmark = pytest.mark.oracle
 

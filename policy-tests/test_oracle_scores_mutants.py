@@ -4,9 +4,9 @@ import random
 
 import pytest
 from controlplane.oracle import Oracle
-from isolation.cluster import cluster_of
-from isolation.policies import POLICY_KINDS
-from isolation.tree import Tree
+from isolation.classes.cluster import cluster_of
+from isolation.manifests.tree import Tree
+from isolation.policies.parsing import POLICY_KINDS
 from mutation.operators import mutants
 from mutation.probes import Probes
 

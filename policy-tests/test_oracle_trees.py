@@ -8,8 +8,8 @@ import pytest
 from controlplane.oracle import Oracle
 from differential import compare, reproof, worlds
 from differential.compare import Comparison
-from isolation.cluster import Cluster, cluster_of
-from isolation.tree import Document, Tree
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
 
 from generators import versions
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from controlplane.oracle import Oracle
 from differential import worlds
-from isolation.cluster import Cluster
+from isolation.classes.cluster import Cluster
 
 pytestmark = pytest.mark.oracle
 

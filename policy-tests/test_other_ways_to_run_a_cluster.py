@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from controlplane.trees import INPUTS, REPOSITORY
-from isolation.cluster import Cluster, cluster_of
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import read_tree
 from isolation.proof import INVARIANTS
-from isolation.tree import read_tree
 
 CHANGES = {
     "dns: {mode: pods,": "dns: {mode: node,",

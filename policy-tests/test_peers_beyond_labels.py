@@ -4,10 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from isolation.policies import parse_policy
-from isolation.refusals import Refused
-from isolation.tree import Document
-from isolation.worlds import answers
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document
+from isolation.policies.parsing import parse_policy
+from isolation.worlds.answering import answers
 
 Body = dict[str, Any]
 GROUPS: Body = {

@@ -6,10 +6,10 @@ import pytest
 from differential.renaming import renamed, spelling, with_twin
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from isolation.cluster import Cluster, cluster_of
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Tree
 from isolation.proof import Proof, prove_tree
-from isolation.tree import Tree
-from isolation.verdicts import FlowVerdict
+from isolation.verdicts.world import FlowVerdict
 
 IDS = st.from_regex(r"[a-z][a-z0-9]{1,10}(-[a-z0-9]{1,8})?z[0-9]", fullmatch=True)
 WITNESS = ": without it "  # what follows is one of the flows that would open, the first by name

@@ -10,7 +10,7 @@ from differential.expected import expected, is_refused
 from differential.generate import Generated, generate
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 Line = dict[str, Any]
 Entry = dict[str, Any]

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from isolation.cluster import Cluster, cluster_of
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Tree
 from isolation.proof import INVARIANTS
-from isolation.tree import Tree
 
 RAY, DNS = "ray", "dns"
 NAMESPACE, ACCOUNT = "k8s:io.kubernetes.pod.namespace", "k8s:io.cilium.k8s.policy.serviceaccount"

@@ -5,7 +5,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 Line = dict[str, Any]
 

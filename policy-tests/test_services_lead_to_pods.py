@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from isolation.cluster import Cluster
-from isolation.inventory import inventory_of
-from isolation.pods import Pod
-from isolation.ports import Port
-from isolation.services import Service, classes_behind, service_of_host, services_of, services_of_route
-from isolation.tree import Document, Tree
+from isolation.classes.cluster import Cluster
+from isolation.classes.inventory import inventory_of
+from isolation.classes.services import Service, classes_behind, service_of_host, services_of, services_of_route
+from isolation.manifests.pods import Pod
+from isolation.manifests.tree import Document, Tree
+from isolation.policies.ports import Port
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from isolation.policies import Parsed, Rule, parse_policy
-from isolation.tree import Document
+from isolation.manifests.tree import Document
+from isolation.policies.parsing import Parsed, Rule, parse_policy
 
 EVERYONE, NO_ONE, SOMEONE = "everyone", "no one", "someone"
 

@@ -3,10 +3,10 @@
 from itertools import product
 
 import pytest
-from isolation.cluster import Cluster, cluster_of
-from isolation.monotone import monotone
-from isolation.policies import EGRESS, INGRESS
-from isolation.tree import Tree
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Tree
+from isolation.network.monotone import monotone
+from isolation.policies.parsing import EGRESS, INGRESS
 
 
 def flows(cluster: Cluster) -> dict[tuple[str, str], set[tuple[str, str]]]:

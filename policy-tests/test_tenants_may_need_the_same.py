@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from differential.renaming import with_twin
-from isolation.tree import Tree
+from isolation.manifests.tree import Tree
 
 Breaks = Callable[[Tree, str], bool]
 

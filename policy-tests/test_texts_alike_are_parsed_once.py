@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.reading import read_documents
-from isolation.refusals import Refused
-from isolation.templates import Templates
+from isolation.manifests.reading import read_documents
+from isolation.manifests.refusals import Refused
+from isolation.manifests.templates import Templates
 
 ROOT = Path(__file__).parents[1]
 

@@ -7,7 +7,7 @@ import yaml
 from controlplane import strimzi
 from controlplane.binaries import OWN_FOLDER, TOOLS, cached, required_version
 from controlplane.crds import SOURCES, Source
-from isolation.profile import CILIUM_VERSION
+from isolation.classes.profile import CILIUM_VERSION
 
 from generators import versions
 

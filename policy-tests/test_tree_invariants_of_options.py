@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isolation.credentials import buckets
-from isolation.inventory import Inventory, inventory_of
-from isolation.ownership import offboarding, own_names
-from isolation.placement import gpu_sharing
-from isolation.profile import Profile, read_profile
-from isolation.rollouts import peak_gpus
-from isolation.tree import Document, Tree
-from isolation.workflows import schedules
+from isolation.classes.inventory import Inventory, inventory_of
+from isolation.classes.profile import Profile, read_profile
+from isolation.manifests.tree import Document, Tree
+from isolation.objects.credentials import buckets
+from isolation.objects.ownership import offboarding, own_names
+from isolation.objects.placement import gpu_sharing
+from isolation.objects.rollouts import peak_gpus
+from isolation.objects.workflows import schedules
 from mutants.mutant import Body
 
 TRAIN, SERVE = "acme-train", "acme-serve"

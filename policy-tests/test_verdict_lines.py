@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.entities import Endpoints
-from isolation.identities import Identity
-from isolation.worlds import Answers, answers
+from isolation.policies.entities import Endpoints
+from isolation.policies.identities import Identity
+from isolation.worlds.answering import Answers, answers
 
 Line = dict[str, Any]
 
@@ -189,7 +189,7 @@ def test_equal_peers_are_looked_up_once_and_their_sides_computed_once() -> None:
 
 
 def test_more_peers_than_are_kept_are_forgotten_and_answered_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("isolation.worlds.MOST_PEERS", 3)
+    monkeypatch.setattr("isolation.worlds.answering.MOST_PEERS", 3)
     said = Answers()
     said.answer(json.dumps({"type": "world", "policies": [policy({"egress": [{}]})]}))
     for number in range(10):

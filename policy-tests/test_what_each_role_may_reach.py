@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from isolation.cluster import Cluster
-from isolation.labels import Label
-from isolation.open_flows import open_flows
+from isolation.answers.open_flows import open_flows
+from isolation.classes.cluster import Cluster
+from isolation.policies.labels import Label
 
 LIST = Path(__file__).parent / "vectors" / "acme-may.txt"
 

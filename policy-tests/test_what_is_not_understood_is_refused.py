@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.policies import parse_policy
+from isolation.manifests.reading import read_documents
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import MAX_FILE_BYTES, Document, Tree
+from isolation.policies.parsing import parse_policy
 from isolation.proof import prove, prove_tree
-from isolation.reading import read_documents
-from isolation.refusals import Refused
-from isolation.tree import MAX_FILE_BYTES, Document, Tree
 
 Find = Callable[[str], Document]
 Body = dict[str, Any]

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from isolation.cluster import Cluster, cluster_of
-from isolation.open_flows import ANY_NAME, EVERY_PORT, Kind, OpenFlow, open_flows
-from isolation.tree import Document, Tree
+from isolation.answers.open_flows import ANY_NAME, EVERY_PORT, Kind, OpenFlow, open_flows
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
 
 Policy = Callable[[str], Document]
 HOST = "mirror.acme.example"

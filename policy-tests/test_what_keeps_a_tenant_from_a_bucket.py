@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from isolation.cluster import Cluster, cluster_of
-from isolation.storage_claims import (
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
+from isolation.network.storage_claims import (
     ADDRESS,
     CREDENTIALS,
     DNS_REFUSED,
@@ -14,7 +15,6 @@ from isolation.storage_claims import (
     storage,
     storage_claims,
 )
-from isolation.tree import Document, Tree
 
 Body = dict[str, Any]
 ACCOUNT = "k8s:io.cilium.k8s.policy.serviceaccount"

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from isolation.acceptance import rejections, schema_faults
-from isolation.agent import Agent
-from isolation.policies import parse_policy
-from isolation.refusals import Refused
-from isolation.tree import Document
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document
+from isolation.policies.acceptance import rejections, schema_faults
+from isolation.policies.agent import Agent
+from isolation.policies.parsing import parse_policy
 
 Body = dict[str, Any]
 ENTITY: Body = {"toEntities": ["world"]}

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from isolation.cluster import Cluster, cluster_of
-from isolation.edits import Edit, edited
-from isolation.flips import Flip, flip
-from isolation.policies import EGRESS, INGRESS
-from isolation.questions import QuestionError, port_of, question
-from isolation.tree import Document, Tree
-from isolation.why import CREDENTIALS, DNS_LOCK, SERVER_NAME, Answer, Lock, why
+from isolation.answers.edits import Edit, edited
+from isolation.answers.flips import Flip, flip
+from isolation.answers.questions import QuestionError, port_of, question
+from isolation.answers.why import CREDENTIALS, DNS_LOCK, SERVER_NAME, Answer, Lock, why
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.manifests.tree import Document, Tree
+from isolation.policies.parsing import EGRESS, INGRESS
 
 QUESTIONS = (
     ("acme/train", "s3:globex"),

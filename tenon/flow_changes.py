@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from isolation.changes import CLOSED, OPENED, PLATFORM, FlowChanges, Side
+from isolation.answers.changes import CLOSED, OPENED, PLATFORM, FlowChanges, Side
+from isolation.manifests.refusals import Refused
 from isolation.proof import Proof, prove
-from isolation.refusals import Refused
 from isolation.results import CounterExample
 
 from generators.changes.objects import Section

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from tenon.sarif import Finding, Rule, sarif
 
 if TYPE_CHECKING:
+    from isolation.manifests.refusals import Refused
+    from isolation.network.storage_claims import StorageClaim, StorageClaims
     from isolation.proof import Proof
-    from isolation.refusals import Refused
     from isolation.results import CounterExample, Result
-    from isolation.storage_claims import StorageClaim, StorageClaims
 
 REFUSED = Rule("not-provable", "not-provable", "what the judge does not understand it refuses", "write it as rendered")
 _NAMED = 3  # buckets, before they are counted

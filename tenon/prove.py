@@ -52,9 +52,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _proved(options: argparse.Namespace, folder: Path) -> "Proof":
     """Raises CommandError with every refusal of the tree, and writes them for code scanning too."""
+    from isolation.manifests.refusals import Refused
+    from isolation.manifests.refused_inputs import refusals_of
     from isolation.proof import prove
-    from isolation.refusals import Refused
-    from isolation.refused_inputs import refusals_of
 
     from tenon.proof_documents import sarif_of_refusals
 

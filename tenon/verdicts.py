@@ -20,7 +20,7 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - answers are JSON 
     if find_spec("re2") is None:
         message = "google-re2 is missing, which matches expressions of HTTP rules; install tenon[judge]"
         raise CommandError(message, code=ExitCode.UNAVAILABLE)
-    from isolation.worlds import Answers
+    from isolation.worlds.answering import Answers
 
     answers = Answers()
     for text in _lines(sys.stdin.buffer):

@@ -10,9 +10,9 @@ from tenon.garbage import no_garbage
 from tenon.output import CommandError, ExitCode, answer_json, answer_text
 
 if TYPE_CHECKING:
-    from isolation.flips import Change, Flip
-    from isolation.policies import Rule
-    from isolation.why import Answer, Lock, Way
+    from isolation.answers.flips import Change, Flip
+    from isolation.answers.why import Answer, Lock, Way
+    from isolation.policies.parsing import Rule
 
 _EPILOG = """\
 SRC  <tenant>/train or <tenant>/serve, with or without /<account>; <namespace>/<account> of the platform, as
@@ -40,12 +40,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from isolation.cluster import cluster_of
-    from isolation.flips import flip
-    from isolation.questions import QuestionError, port_of, question
-    from isolation.refusals import Refused
-    from isolation.tree import read_tree
-    from isolation.why import why
+    from isolation.answers.flips import flip
+    from isolation.answers.questions import QuestionError, port_of, question
+    from isolation.answers.why import why
+    from isolation.classes.cluster import cluster_of
+    from isolation.manifests.refusals import Refused
+    from isolation.manifests.tree import read_tree
 
     folder = _folder(options.root, options.tree)
     try:
@@ -206,7 +206,7 @@ class _Told:
 
 
 def _path(rule: "Rule") -> str:
-    from isolation.node import dotted
+    from isolation.manifests.node import dotted
 
     return dotted(rule.origin.path)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 from differential.expected import differences, expected, is_refused
 from differential.generate import worlds

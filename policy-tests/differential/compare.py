@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from controlplane.oracle import Oracle
-from isolation.cluster import Cluster, Party
-from isolation.policies import EGRESS, INGRESS
-from isolation.ports import Port
-from isolation.verdicts import Side, SideVerdict
-from isolation.worlds import answers
+from isolation.classes.cluster import Cluster, Party
+from isolation.policies.parsing import EGRESS, INGRESS
+from isolation.policies.ports import Port
+from isolation.verdicts.world import Side, SideVerdict
+from isolation.worlds.answering import answers
 
 from differential.expected import differences, parser_name
 from differential.worlds import Asked, Line, asked_of

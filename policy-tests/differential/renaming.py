@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from isolation.tree import Document, Tree
+from isolation.manifests.tree import Document, Tree
 
 Spelling = Callable[[str], str]
 

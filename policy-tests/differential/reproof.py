@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from controlplane.oracle import Oracle
-from isolation.buckets import bucket_spellings, needed_names
-from isolation.classes import PodClass
-from isolation.cluster import Cluster, Party
-from isolation.edges import ANY_PORT, DNS, Edge, edges
-from isolation.platform_edges import platform_edges
-from isolation.policies import EGRESS, INGRESS
-from isolation.ports import Port
-from isolation.probes import flow_line, query_line
+from isolation.classes.buckets import bucket_spellings, needed_names
+from isolation.classes.cluster import Cluster, Party
+from isolation.classes.edges import ANY_PORT, DNS, Edge, edges
+from isolation.classes.platform_edges import platform_edges
+from isolation.classes.pod_classes import PodClass
+from isolation.classes.probes import flow_line, query_line
+from isolation.policies.parsing import EGRESS, INGRESS
+from isolation.policies.ports import Port
 
 from differential.compare import Comparison
 from differential.worlds import Line, world_of

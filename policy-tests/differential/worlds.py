@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from isolation.classes import CLUSTER, PodClass
-from isolation.cluster import API_NODE, Cluster, Party
-from isolation.edges import DNS
-from isolation.labels import Label
-from isolation.probes import peer_line, query_line
+from isolation.classes.cluster import API_NODE, Cluster, Party
+from isolation.classes.edges import DNS
+from isolation.classes.pod_classes import CLUSTER, PodClass
+from isolation.classes.probes import peer_line, query_line
+from isolation.policies.labels import Label
 
 Line = dict[str, Any]
 

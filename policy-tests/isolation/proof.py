@@ -4,30 +4,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from isolation import network_invariants as network
-from isolation import outside_invariants as outside
-from isolation import ownership
-from isolation import policy_shapes as shape
-from isolation.bypasses import no_bypass
-from isolation.classes import tenants_of
-from isolation.cluster import Cluster, cluster_of
-from isolation.effective import effective
-from isolation.inventory import tenant_of
-from isolation.liveness import alive
-from isolation.monotone import monotone
-from isolation.name_invariants import names, own_lists
-from isolation.open_flows import OpenFlow, open_flows
-from isolation.pod_invariants import accounted, backends
-from isolation.policies import refuse_other_kinds
-from isolation.portable import portable
-from isolation.refusals import Refused
+from isolation.answers.open_flows import OpenFlow, open_flows
+from isolation.classes.cluster import Cluster, cluster_of
+from isolation.classes.inventory import tenant_of
+from isolation.classes.pod_classes import tenants_of
+from isolation.manifests.refusals import Refused
+from isolation.manifests.shapes import KINDS, REPRESENTATIVES, reduced
+from isolation.manifests.tree import Tree, read_tree
+from isolation.network import flows as network
+from isolation.network import outside
+from isolation.network import policy_shapes as shape
+from isolation.network.accounts import accounted, backends
+from isolation.network.bypasses import no_bypass
+from isolation.network.effective import effective
+from isolation.network.liveness import alive
+from isolation.network.monotone import monotone
+from isolation.network.names import names, own_lists
+from isolation.network.portable import portable
+from isolation.network.settings import settings
+from isolation.network.storage_claims import NO_CLAIMS, StorageClaims, storage, storage_claims
+from isolation.objects import ownership
+from isolation.objects.groups import GROUPS
+from isolation.policies.parsing import refuse_other_kinds
 from isolation.representatives import claims_of_all, flows_of_all
 from isolation.results import Result
-from isolation.settings import settings
-from isolation.shapes import KINDS, REPRESENTATIVES, reduced
-from isolation.storage_claims import NO_CLAIMS, StorageClaims, storage, storage_claims
-from isolation.tree import Tree, read_tree
-from isolation.tree_invariants import GROUPS
 
 NETWORK = "network"  # group of the invariants below
 # Shapes first: `trusted` is what makes the list of classes, over which the others quantify, complete.

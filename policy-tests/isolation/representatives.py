@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 
-from isolation.open_flows import OpenFlow
-from isolation.shapes import names_in, renamed
-from isolation.storage_claims import StorageClaims
+from isolation.answers.open_flows import OpenFlow
+from isolation.manifests.shapes import names_in, renamed
+from isolation.network.storage_claims import StorageClaims
 
 Alike = Mapping[str, tuple[str, ...]]  # judged tenant -> all tenants of its shape
 

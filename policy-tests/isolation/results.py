@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isolation.policies import Rule
+from isolation.policies.parsing import Rule
 
 
 @dataclass(frozen=True)

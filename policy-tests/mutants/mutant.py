@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from isolation.tree import Document, Tree
+from isolation.manifests.tree import Document, Tree
 
 Body = dict[str, Any]
 Change = Callable[[Body], object]

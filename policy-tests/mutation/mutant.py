@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from isolation.node import dotted
-from isolation.reading import DocumentPath
-from isolation.tree import Document, Tree
+from isolation.manifests.node import dotted
+from isolation.manifests.reading import DocumentPath
+from isolation.manifests.tree import Document, Tree
 
 Body = dict[str, Any]
 _GONE = object()

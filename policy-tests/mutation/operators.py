@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isolation.classes import tenants_of
-from isolation.labels import ACCOUNT, NAMESPACE
-from isolation.policies import CILIUM_KINDS
-from isolation.policy_shapes import PLANE
-from isolation.tree import Document, Tree
+from isolation.classes.pod_classes import tenants_of
+from isolation.manifests.tree import Document, Tree
+from isolation.network.policy_shapes import PLANE
+from isolation.policies.labels import ACCOUNT, NAMESPACE
+from isolation.policies.parsing import CILIUM_KINDS
 
 from mutation.mutant import Mutant, Place
 

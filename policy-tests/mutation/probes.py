@@ -15,16 +15,16 @@ from typing import Any
 
 from controlplane.oracle import Oracle
 from differential.worlds import asked_of
-from isolation.classes import CLUSTER, UNKNOWN
-from isolation.cluster import METADATA, Cluster
-from isolation.edges import DNS
-from isolation.entities import Fqdn
-from isolation.labels import Labels, PodLabels
-from isolation.outside_invariants import PRIVATE
-from isolation.policies import EGRESS, INGRESS, POLICY_KINDS, parse_policy
-from isolation.ports import Port
-from isolation.refusals import Refused
-from isolation.tree import Document
+from isolation.classes.cluster import METADATA, Cluster
+from isolation.classes.edges import DNS
+from isolation.classes.pod_classes import CLUSTER, UNKNOWN
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document
+from isolation.network.outside import PRIVATE
+from isolation.policies.entities import Fqdn
+from isolation.policies.labels import Labels, PodLabels
+from isolation.policies.parsing import EGRESS, INGRESS, POLICY_KINDS, parse_policy
+from isolation.policies.ports import Port
 
 from mutation.mutant import Mutant
 from mutation.operators import FORGED, ROOT_NAMES, STRAY_PORT, foreign_names

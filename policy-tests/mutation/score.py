@@ -17,12 +17,12 @@ from pathlib import Path
 
 from controlplane.binaries import MissingToolError, built
 from controlplane.oracle import Oracle
-from isolation.cluster import cluster_of
-from isolation.inventory import Inventory
+from isolation.classes.cluster import cluster_of
+from isolation.classes.inventory import Inventory
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Tree, read_tree
+from isolation.objects.groups import GROUPS
 from isolation.proof import INVARIANTS
-from isolation.refusals import Refused
-from isolation.tree import Tree, read_tree
-from isolation.tree_invariants import GROUPS
 from rich.console import Console
 from rich.progress import Progress
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from isolation.worlds import answers
+from isolation.worlds.answering import answers
 
 from tenon.__main__ import main
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from isolation.changes import FlowChanges, Side
-from isolation.open_flows import Kind, OpenFlow
+from isolation.answers.changes import FlowChanges, Side
+from isolation.answers.open_flows import Kind, OpenFlow
 
 from tenon.__main__ import main
 from tenon.comment import markdown

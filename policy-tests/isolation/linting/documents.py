@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from isolation.linting.findings import Hit
 from isolation.linting.objects import POLICY_KINDS, Policy
 from isolation.linting.plain import listed, mapped
-from isolation.policies import CILIUM_KINDS
+from isolation.policies.parsing import CILIUM_KINDS
 
 _GROUPS = dict.fromkeys(CILIUM_KINDS, "cilium.io/v2") | {"NetworkPolicy": "networking.k8s.io/v1"}
 _TIERS = "policy.networking.k8s.io"

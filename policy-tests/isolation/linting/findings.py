@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from isolation.linting.objects import Policy
-from isolation.node import dotted
-from isolation.reading import DocumentPath
+from isolation.manifests.node import dotted
+from isolation.manifests.reading import DocumentPath
 
 SEVERITIES = ("error", "warning", "note")  # the worst first
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from isolation.linting.objects import Policy
 from isolation.linting.plain import listed
-from isolation.reading import DocumentPath, read_documents
-from isolation.refusals import Refused
-from isolation.tree import Document
+from isolation.manifests.reading import DocumentPath, read_documents
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document
 
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _NAMES_A_POLICY = re.compile(r"\bkind[\"']?\s*:\s*[\"']?\w*NetworkPolicy\b")

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from isolation.agent import Agent
 from isolation.linting.catalogue import LintRule, catalogue
 from isolation.linting.documents import documents, is_policy, is_served
 from isolation.linting.findings import Finding, Hit, place
@@ -20,9 +19,10 @@ from isolation.linting.rejected import rejected
 from isolation.linting.remaining import remaining
 from isolation.linting.shapes import shapes
 from isolation.linting.siblings import same_names, siblings
-from isolation.policies import parse_policy
-from isolation.refusals import Refused
-from isolation.tree import Document
+from isolation.manifests.refusals import Refused
+from isolation.manifests.tree import Document
+from isolation.policies.agent import Agent
+from isolation.policies.parsing import parse_policy
 
 _ALONE = (shapes, rejected, no_effect, peers, names, proxies, one_family, own_dns_server)
 _SETTLED = {  # a setting of the cluster's cilium-config that makes a finding untrue

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from isolation.entities import Cidr, Endpoints, Entity, Fqdn, Peer
-from isolation.labels import CLUSTER, NAMESPACE
 from isolation.linting.constraints import Limits, limits, surely_meet
 from isolation.linting.objects import SECTIONS, Policy
-from isolation.policies import EGRESS, Rule
-from isolation.ports import PROTOCOLS, Port
-from isolation.reading import DocumentPath
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.entities import Cidr, Endpoints, Entity, Fqdn, Peer
+from isolation.policies.labels import CLUSTER, NAMESPACE
+from isolation.policies.parsing import EGRESS, Rule
+from isolation.policies.ports import PROTOCOLS, Port
 
 _EVERYONE, _OUTSIDE = frozenset({"all"}), frozenset({"all", "world", "world-ipv4", "world-ipv6"})
 

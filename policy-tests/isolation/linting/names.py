@@ -10,8 +10,8 @@ from typing import Any
 from isolation.linting.findings import Hit
 from isolation.linting.objects import Entry, Policy, PortRule
 from isolation.linting.plain import mapped
-from isolation.names import NamePattern
-from isolation.reading import DocumentPath
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.names import NamePattern
 
 _LONGEST = 255  # of a DNS name; a longer text is refused, and its wildcards are nobody's concern
 _S3 = r"s3(?:[.-](?:dualstack|fips|accelerate|website|[a-z]{2}(?:-[a-z]+)+-[0-9]|\*))*\.amazonaws\.com(?:\.cn)?"

@@ -6,13 +6,13 @@ Source: Cilium 1.20.2, pkg/k8s/apis/cilium.io/utils (namespaces of subjects), pk
 
 from collections.abc import Iterator
 
-from isolation.label_filter import DEFAULT_FILTER
-from isolation.labels import NAMESPACE
 from isolation.linting.constraints import is_satisfiable, limits
 from isolation.linting.findings import Hit
 from isolation.linting.objects import CLUSTERWIDE, NAMESPACED, Entry, Policy, Spec
 from isolation.linting.plain import mapped
 from isolation.linting.selectors import Selector
+from isolation.policies.label_filter import DEFAULT_FILTER
+from isolation.policies.labels import NAMESPACE
 
 _NOBODY = ("Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes")  # empty, they select no one
 

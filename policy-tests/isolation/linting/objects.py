@@ -11,8 +11,8 @@ from typing import Any
 
 from isolation.linting.plain import listed, mapped
 from isolation.linting.selectors import Selector
-from isolation.reading import DocumentPath
-from isolation.tree import Document
+from isolation.manifests.reading import DocumentPath
+from isolation.manifests.tree import Document
 
 CLUSTERWIDE, NAMESPACED, NATIVE = "CiliumClusterwideNetworkPolicy", "CiliumNetworkPolicy", "NetworkPolicy"
 CILIUM_KINDS = frozenset({CLUSTERWIDE, NAMESPACED})

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_network
 
-from isolation.labels import NAMESPACE
 from isolation.linting.findings import Hit
 from isolation.linting.objects import CLUSTERWIDE, NATIVE, Entry, Policy, Spec
 from isolation.linting.plain import listed, mapped
 from isolation.linting.selectors import Selector, Term
-from isolation.reading import DocumentPath
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.labels import NAMESPACE
 
 _CHURNING = re.compile(
     r"job-name|controller-uid|batch\.kubernetes\.io/.*|rollouts-pod-template-hash|workflows\.argoproj\.io/.*"

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from typing import Any
 
-from isolation.entities import Cidr, Endpoints, Fqdn
-from isolation.labels import ACCOUNT, NAMESPACE
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity
 from isolation.linting.objects import NAMESPACED, Policy
 from isolation.linting.plain import mapped
-from isolation.policies import INGRESS
-from isolation.ports import Port
-from isolation.selectors import LabelSelector
+from isolation.policies.entities import Cidr, Endpoints, Fqdn
+from isolation.policies.labels import ACCOUNT, NAMESPACE
+from isolation.policies.parsing import INGRESS
+from isolation.policies.ports import Port
+from isolation.policies.selectors import LabelSelector
 
 _METADATA = IPv4Address("169.254.169.254")  # of AWS, Azure, Google Cloud and others
 _HTTP, _DNS, _DNS_OVER_TLS, _HTTPS = (

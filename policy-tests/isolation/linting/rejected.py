@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_address, ip_network
 from typing import Any
 
-from isolation.entities import ENTITIES
-from isolation.expressions import ExpressionError, compiled
 from isolation.linting.findings import Hit
 from isolation.linting.objects import (
     CILIUM_KINDS,
@@ -24,7 +22,9 @@ from isolation.linting.objects import (
     WrittenPort,
 )
 from isolation.linting.plain import listed, mapped
-from isolation.reading import DocumentPath
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.entities import ENTITIES
+from isolation.policies.expressions import ExpressionError, compiled
 
 _MOST_PORTS = 40
 _ENTITIES = ENTITIES | {"cluster-mesh"}

@@ -1,16 +1,16 @@
 """Refusals that no rule of the catalogue is about: what the port of the agent's checks and of the schema says.
 
-Source: Cilium 1.20.2, by `isolation.acceptance` and `isolation.decoding`.
+Source: Cilium 1.20.2, by `isolation.policies.acceptance` and `isolation.policies.decoding`.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 
-from isolation.faults import Fault
 from isolation.linting.findings import Hit
 from isolation.linting.objects import Policy
-from isolation.policies import Parsed
-from isolation.reading import DocumentPath
+from isolation.manifests.faults import Fault
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.parsing import Parsed
 
 _NEAR = 2  # steps
 _UNKNOWN = re.compile(r"field `(?P<field>[^`]*)` is not understood")

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isolation.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
 from isolation.linting.plain import listed, mapped
-from isolation.reading import DocumentPath
+from isolation.manifests.reading import DocumentPath
+from isolation.policies.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
 
 
 @dataclass(frozen=True)

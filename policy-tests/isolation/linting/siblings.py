@@ -8,12 +8,12 @@ Cilium's source only.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from ipaddress import ip_network
 
-from isolation.entities import Cidr, Entity, Fqdn
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity, peers_meet, same_selector
 from isolation.linting.objects import Policy
-from isolation.names import NamePattern
-from isolation.policies import Rule
+from isolation.policies.entities import Cidr, Entity, Fqdn
+from isolation.policies.names import NamePattern
+from isolation.policies.parsing import Rule
 
 _PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 

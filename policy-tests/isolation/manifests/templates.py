@@ -1,0 +1,162 @@
+"""Texts that differ in the tenant's id and in hashes only are parsed once, and filled in for each tenant.
+
+Filling in gives what parsing the tenant's own text would give, because of what is checked first; a text that fails a
+check is parsed itself, and refused in its own words:
+
+- An id is letters, digits and dashes and begins with a letter; a hash is 8 hexadecimal digits behind a dash: no
+  character of them means anything to YAML.
+- They are replaced as whole words only. Behind a backslash a mark is refused, because no escape begins with its letter.
+- A mark is as long as what it stands for may be, so that a key which is short enough for YAML with the mark is short
+  enough without.
+- A word without quotes that holds one is asked again whether it is a string: `null` and `e-1` are ids too.
+- Keys that differ with the marks differ without.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isolation.manifests.reading import DocumentPath, Lines, Reading, is_plain_string, read_all, read_documents
+from isolation.manifests.refusals import Refused
+
+_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+_HASH = re.compile(r"(?<=-)[0-9a-f]{8}(?![A-Za-z0-9])")  # names of workflow templates end so
+_OF_ID = "q" * 32
+_OF_HASH = "x" * 7  # and a digit, by order of appearance
+_MARK = re.compile(f"({_OF_ID}|{_OF_HASH}[0-9])")
+
+Body = dict[str, Any]
+Words = Mapping[str, str]  # mark -> what stands there
+_Fill = Callable[[Words], Any]
+
+
+class Templates:
+    """What was parsed so far."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[_Template, ...] | None] = {}  # None: the marked text is refused
+        self._strings: set[str] = set()  # words that are strings without quotes
+
+    def documents(self, text: str, *, where: str, tenant: str | None) -> list[tuple[Body, Lines]]:
+        """What read_documents gives, for a text of a tenant's folder, or of the platform's. Raises Refused."""
+        if tenant is not None and _ID.fullmatch(tenant) and _OF_ID not in text and _OF_HASH not in text:
+            marked, words = _marked(text, tenant)
+            templates = self._templates(marked)
+            if templates is not None and all(self._are_strings(each.plain, words) for each in templates):
+                try:
+                    return [each.filled(words) for each in templates]
+                except _AlikeError:
+                    pass  # the text itself says which keys
+        return list(read_documents(text, where=where))
+
+    def _templates(self, marked: str) -> "tuple[_Template, ...] | None":
+        if marked not in self._known:
+            try:
+                self._known[marked] = tuple(map(_template, read_all(marked, where="")))
+            except Refused:
+                self._known[marked] = None
+        return self._known[marked]
+
+    def _are_strings(self, plain: tuple[_Fill, ...], words: Words) -> bool:
+        new = {word for fill in plain if (word := fill(words)) not in self._strings}
+        if not all(map(is_plain_string, new)):
+            return False
+        self._strings |= new
+        return True
+
+
+class _AlikeError(Exception):
+    """Two keys of a mapping become one."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Template:
+    """One document with marks. plain: its words without quotes that hold one; fill: None where nothing does.
+
+    What holds no mark is shared by all documents made of it; nothing writes into a document's body.
+    """
+
+    body: Body
+    lines: Lines
+    plain: tuple[_Fill, ...]
+    fill: _Fill | None
+    has_marked_keys: bool
+
+    def filled(self, words: Words) -> tuple[Body, Lines]:
+        """Raises _AlikeError."""
+        if self.fill is None:
+            return self.body, self.lines
+        body = self.fill(words)
+        if not self.has_marked_keys:
+            return body, self.lines
+        return body, {_filled_path(path, words): line for path, line in self.lines.items()}
+
+
+def _template(reading: Reading) -> _Template:
+    plain = tuple(fill for word in sorted(reading.plain) if (fill := _fill(word)))
+    is_marked = any(_MARK.search(step) for path in reading.lines for step in path[-1:] if isinstance(step, str))
+    return _Template(reading.body, reading.lines, plain, _fill(reading.body), is_marked)
+
+
+def _marked(text: str, tenant: str) -> tuple[str, Words]:
+    """The text with a mark for each whole word that is the id or a hash, and what the marks stand for."""
+    first, *others = text.split(tenant)
+    made, last = [first], first[-1:]
+    for piece in others:
+        is_word = not (last.isalnum() or piece[:1].isalnum())
+        made += (_OF_ID if is_word else tenant, piece)
+        last = piece[-1:] or tenant[-1:]
+    marks: dict[str, str] = {}
+
+    def mark(found: re.Match[str]) -> str:
+        if len(marks) < 10:
+            marks.setdefault(found[0], f"{_OF_HASH}{len(marks)}")
+        return marks.get(found[0], found[0])
+
+    marked = _HASH.sub(mark, "".join(made))
+    return marked, {_OF_ID: tenant, **{of: word for word, of in marks.items()}}
+
+
+def _filled_path(path: DocumentPath, words: Words) -> DocumentPath:
+    return tuple(_filled_text(step, words) if isinstance(step, str) else step for step in path)
+
+
+def _filled_text(text: str, words: Words) -> str:
+    return _MARK.sub(lambda found: words[found[0]], text)
+
+
+def _fill(value: Any) -> _Fill | None:
+    """How to make the value from words; None where it is the same for all."""
+    if isinstance(value, str):
+        parts = _MARK.split(value)
+        return (lambda words: "".join([words.get(part, part) for part in parts])) if len(parts) > 1 else None
+    if isinstance(value, list):
+        items = [(index, fill) for index, item in enumerate(value) if (fill := _fill(item))]
+        return _filled_copy(value, items) if items else None
+    if isinstance(value, dict):
+        fills = {key: fill for key, item in value.items() if (fill := _fill(item))}
+        if any(map(_MARK.search, value)):
+            return _filled_keys(value, fills)
+        return _filled_copy(value, list(fills.items())) if fills else None
+    return None
+
+
+def _filled_copy(value: Any, fills: list[tuple[Any, _Fill]]) -> _Fill:
+    def fill(words: Words) -> Any:
+        made = value.copy()
+        for step, fill_one in fills:
+            made[step] = fill_one(words)
+        return made
+
+    return fill
+
+
+def _filled_keys(value: Body, fills: dict[str, _Fill]) -> _Fill:
+    def fill(words: Words) -> Body:
+        made = {_filled_text(key, words): fills[key](words) if key in fills else item for key, item in value.items()}
+        if len(made) < len(value):
+            raise _AlikeError
+        return made
+
+    return fill
