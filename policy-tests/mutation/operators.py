@@ -4,17 +4,28 @@ Every mutant is valid YAML; whether Kubernetes or the agent would take it is no 
 shapes: Cilium 1.20's policy language; those that open more than they say come first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from isolation.classes.pod_classes import tenants_of
 from isolation.manifests.tree import Document, Tree
-from isolation.network.policy_shapes import PLANE
 from isolation.policies.labels import ACCOUNT, NAMESPACE
 from isolation.policies.parsing import CILIUM_KINDS
 
+from mutation.local_operators import (
+    default_deny,
+    expression,
+    is_selector,
+    peer,
+    plane,
+    port,
+    port_rule,
+    ports,
+    selector,
+    spec,
+)
 from mutation.mutant import Mutant, Place
 
 _SECTIONS = ("ingress", "egress", "ingressDeny", "egressDeny")
@@ -26,8 +37,8 @@ _ENTITIES = ("world", "cluster", "all", "host", "remote-node", "kube-apiserver",
 _NAMESPACE_KEY, _ACCOUNT_KEY = f"k8s:{NAMESPACE}", f"k8s:{ACCOUNT}"
 _HTTPS = [{"ports": [{"port": "443", "protocol": "TCP"}]}]
 _DNS = [{"ports": [{"port": "53", "protocol": "UDP"}]}]
+STRAY_ICMP = 13  # timestamp requests, which no rule of ours names
 FORGED = "app"  # a label that any pod may carry
-STRAY_PORT = 22
 ROOT_NAMES = ("s3.amazonaws.com", "s3.eu-central-1.amazonaws.com")
 _PATTERNS = ("*", "*.amazonaws.com", "*.storage.svc.cluster.local", "*.*.svc.cluster.local", "**.svc.cluster.local")
 
@@ -44,7 +55,7 @@ class Operators:
         yield Mutant(document, "object removed", (), None)
         places = list(whole.walk())
         if document.kind == "Namespace":
-            yield from _plane(Place(document, ("metadata", "labels"), document.labels))
+            yield from plane(Place(document, ("metadata", "labels"), document.labels))
             return
         for place in places:
             if place.path == ("metadata", "namespace"):
@@ -52,7 +63,7 @@ class Operators:
             if place.path[:1] in {("spec",), ("specs",)} and len(place.path) > 1:
                 yield from self._at(place)
             if place.path == ("spec",):
-                yield from _spec(place, is_cilium=document.kind in CILIUM_KINDS)
+                yield from spec(place, is_cilium=document.kind in CILIUM_KINDS)
 
     def _at(self, place: Place) -> Iterator[Mutant]:
         for applies, operator in self._table:
@@ -66,19 +77,19 @@ class Operators:
             (lambda p: p.is_item and p.name in _SECTIONS, lambda p: iter([p.removed("rule removed")])),
             (lambda p: p.is_item and p.name in _SECTIONS, self._rule),
             (lambda p: p.is_list and p.name in _PEER_LISTS, self._peers),
-            (lambda p: p.is_item and p.name in _PEER_LISTS, _peer),
+            (lambda p: p.is_item and p.name in _PEER_LISTS, peer),
             (lambda p: p.is_list and p.name in _NAME_LISTS, self._names),
             (lambda p: p.is_item and p.name in _NAME_LISTS, self._name),
-            (_is_selector, _selector),
+            (is_selector, selector),
             (lambda p: p.path[-2:-1] == ("matchLabels",), self._match_label),
-            (lambda p: p.is_item and p.name == "matchExpressions", _expression),
+            (lambda p: p.is_item and p.name == "matchExpressions", expression),
             (lambda p: p.is_item and p.name == "values", self._value),
-            (lambda p: p.is_item and p.name == "toPorts", _port_rule),
+            (lambda p: p.is_item and p.name == "toPorts", port_rule),
             (lambda p: p.is_list and p.name == "toPorts", lambda p: iter([p.removed("ports dropped")])),
-            (lambda p: p.is_item and p.name == "ports", _port),
-            (lambda p: p.is_list and p.name == "ports", _ports),
+            (lambda p: p.is_item and p.name == "ports", port),
+            (lambda p: p.is_list and p.name == "ports", ports),
             (lambda p: p.is_item and p.name == "except", lambda p: iter([p.removed("exception removed")])),
-            (lambda p: p.path[1:2] == ("enableDefaultDeny",), _default_deny),
+            (lambda p: p.path[1:2] == ("enableDefaultDeny",), default_deny),
             (lambda p: p.is_item and p.name == "policyTypes", lambda p: iter([p.removed("policy type removed")])),
         )
 
@@ -94,10 +105,12 @@ class Operators:
             yield place.added(f"+ entity {entity}", {f"{side}Entities": [entity]})
         yield place.added("+ any peer on 443", {"toPorts": _HTTPS})
         yield place.added("+ any peer on 53", {"toPorts": _DNS})
+        foreign = {f"{side}Endpoints": [_in_namespace(f"{self.other}-train")]}
+        yield place.added("+ ICMP of another tenant", {**foreign, "icmps": [{"fields": [{"type": STRAY_ICMP}]}]})
         yield place.added("+ everywhere", {f"{side}CIDR": ["0.0.0.0/0"]})
         yield place.added("+ everywhere on 443", {f"{side}CIDR": ["0.0.0.0/0"], "toPorts": _HTTPS})
         yield place.added("+ own namespace", {f"{side}Endpoints": [{}]})
-        yield place.added("+ another tenant", {f"{side}Endpoints": [_in_namespace(f"{self.other}-train")]})
+        yield place.added("+ another tenant", foreign)
         if side == "to":
             yield place.added("+ empty list of names on 443", {"toFQDNs": [], "toPorts": _HTTPS})
 
@@ -174,13 +187,23 @@ def mutants(tree: Tree) -> Iterator[Mutant]:
     """Of each policy and Namespace of the tree, each mutant once."""
     tenants = tenants_of(tree)
     for document in policy_documents(tree):
-        other = next(tenant for tenant in tenants if tenant not in document.place)
+        other = other_tenant(tenants, document)
         names = foreign_names(other)
         seen: list[Any] = [document.body]
         for mutant in Operators(other, names).of(document):
             if mutant.body not in seen:
                 seen.append(mutant.body)
                 yield mutant
+
+
+def tenant_of(document: Document) -> str | None:
+    """Whose folder it stands in; None for the platform's."""
+    return document.place[1] if document.place[:1] == ("tenants",) else None
+
+
+def other_tenant(tenants: Sequence[str], document: Document) -> str:
+    """The one whose things a mutant of the object takes up."""
+    return next(tenant for tenant in tenants if tenant != tenant_of(document))
 
 
 def foreign_names(tenant: str) -> tuple[str, ...]:
@@ -191,95 +214,6 @@ def foreign_names(tenant: str) -> tuple[str, ...]:
 def policy_documents(tree: Tree) -> list[Document]:
     """What is mutated: every policy, and Namespaces, whose labels policies select by."""
     return list(tree.of_kind(*CILIUM_KINDS, "NetworkPolicy", "Namespace"))
-
-
-def _spec(place: Place, *, is_cilium: bool) -> Iterator[Mutant]:
-    if not is_cilium:
-        yield Place(place.document, ("spec", "podSelector"), {}).put("subject narrowed", {"matchLabels": {"app": "x"}})
-        for section in ("ingress", "egress"):
-            if section not in place.value:
-                yield place.put(f"+ {section} allows everything", {**place.value, section: [{}]})
-        return
-    for section in ("ingress", "egress"):
-        side = "to" if section == "egress" else "from"
-        if section not in place.value:
-            yield place.put(f"+ {section} emptied", {**place.value, section: []})
-            yield place.put(f"+ {section} of nobody", {**place.value, section: [{}]})
-            yield place.put(f"+ {section} of all", {**place.value, section: [{f"{side}Entities": ["all"]}]})
-    if "enableDefaultDeny" not in place.value:
-        for directions in ({"egress": False}, {"ingress": False}, {"egress": False, "ingress": False}):
-            yield place.put(
-                f"no default deny of {', '.join(directions)}", {**place.value, "enableDefaultDeny": directions}
-            )
-
-
-def _default_deny(place: Place) -> Iterator[Mutant]:
-    if isinstance(place.value, bool):
-        yield place.put("default deny flipped", not place.value)
-    else:
-        yield place.removed("default deny setting dropped")
-
-
-def _is_selector(place: Place) -> bool:
-    is_peer = place.is_item and place.name.endswith("Endpoints")
-    return is_peer or (place.name in {"endpointSelector", "podSelector", "nodeSelector"} and not place.is_item)
-
-
-def _selector(place: Place) -> Iterator[Mutant]:
-    yield place.put("selector emptied", {})
-
-
-def _expression(place: Place) -> Iterator[Mutant]:
-    yield place.removed("expression dropped")
-    key = place.value["key"]
-    if place.value["operator"] == "In":
-        yield place.put("In made NotIn", {**place.value, "operator": "NotIn"})
-        yield place.put("In made Exists", {"key": key, "operator": "Exists"})
-        yield place.put("prefix dropped", {**place.value, "key": key.removeprefix("k8s:")})
-
-
-def _peer(place: Place) -> Iterator[Mutant]:
-    yield place.removed("peer removed")
-    if isinstance(place.value, str) and "/" in place.value:
-        address, _, _ = place.value.partition("/")
-        yield place.put("range widened", "::/0" if ":" in address else "0.0.0.0/0")
-        yield place.put("range moved", "2001:db8:ffff::/64" if ":" in address else "198.51.100.0/24")
-    elif isinstance(place.value, dict) and "cidr" in place.value:
-        yield place.put("exceptions dropped", {"cidr": place.value["cidr"]})
-        yield place.put("range moved", {"cidr": "198.51.100.0/24"})
-
-
-def _port_rule(place: Place) -> Iterator[Mutant]:
-    yield place.removed("port rule removed")
-    for field in ("rules", "serverNames"):
-        if field in place.value:
-            rest = {key: value for key, value in place.value.items() if key != field}
-            yield place.put(f"{field} dropped", rest)
-
-
-def _ports(place: Place) -> Iterator[Mutant]:
-    yield place.put("ports emptied", [])
-    yield place.added(f"+ port {STRAY_PORT}", {"port": str(STRAY_PORT), "protocol": "TCP"})
-    yield place.added("+ port 443", {"port": "443", "protocol": "TCP"})
-
-
-def _port(place: Place) -> Iterator[Mutant]:
-    yield place.removed("port removed")
-    number = int(place.value.get("port", 0)) if str(place.value.get("port", "0")).isdecimal() else 0
-    yield place.put("port moved", {**place.value, "port": str(number + 1)})
-    yield place.put("every port", {**place.value, "port": "0"})
-    yield place.put("port widened to a range", {**place.value, "endPort": 65535})
-    yield place.put("every protocol", {"port": place.value.get("port", "0")})
-    yield place.put(
-        "another protocol", {**place.value, "protocol": "UDP" if place.value.get("protocol") == "TCP" else "TCP"}
-    )
-
-
-def _plane(place: Place) -> Iterator[Mutant]:
-    """The one label of a Namespace by which policies select."""
-    rest = {key: value for key, value in place.value.items() if key != PLANE}
-    yield place.put("plane removed", rest)
-    yield from (place.put(f"plane made {value}", {**rest, PLANE: value}) for value in ("train", "serve"))
 
 
 def _in_namespace(name: str) -> dict[str, Any]:

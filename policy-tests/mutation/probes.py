@@ -26,8 +26,9 @@ from isolation.policies.labels import Labels, PodLabels
 from isolation.policies.parsing import EGRESS, INGRESS, POLICY_KINDS, parse_policy
 from isolation.policies.ports import Port
 
+from mutation.local_operators import STRAY_PORT
 from mutation.mutant import Mutant
-from mutation.operators import FORGED, ROOT_NAMES, STRAY_PORT, foreign_names
+from mutation.operators import FORGED, ROOT_NAMES, STRAY_ICMP, foreign_names
 
 # (subject, direction) -> verdicts towards every peer and port; (subject, name) -> what becomes of the question
 Answers = Mapping[tuple[str, str], Any]
@@ -58,7 +59,7 @@ class Probes:
 
     @cached_property
     def ports(self) -> tuple[Port, ...]:
-        return (*self.cluster.ports, Port(STRAY_PORT, "TCP"))
+        return tuple(dict.fromkeys((*self.cluster.ports, Port(STRAY_PORT, "TCP"), Port(STRAY_ICMP, "ICMP"))))
 
     @cached_property
     def names(self) -> tuple[str, ...]:
