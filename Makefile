@@ -2,6 +2,7 @@
 .PHONY: help install demo mutants test test-model test-apiserver test-oracle test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
+SHARE ?= 1
 UV := VIRTUAL_ENV=.venv $(BIN)/uv
 LOCKS := requirements/bootstrap.txt requirements/dev.txt requirements/model.txt
 
@@ -48,8 +49,8 @@ get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (nee
 $(TOOLS:%=get-%): get-%: install
 	$(BIN)/python -m controlplane.binaries $*
 
-mutants: get-oracle ## every policy made wrong in every way: what the judge does not notice (needs Go; about 20 minutes)
-	$(BIN)/python -m mutation.score
+mutants: get-oracle ## every policy made wrong in every way: what the judge does not notice (needs Go; about 20 minutes, SHARE=16 asks one of 16)
+	$(BIN)/python -m mutation.score --share $(SHARE)
 
 lint: install ## ruff, the import contracts, Dockerfiles and workflows
 	$(BIN)/ruff check .
