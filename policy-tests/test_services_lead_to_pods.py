@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from isolation.classes.cluster import Cluster
-from isolation.classes.inventory import inventory_of
 from isolation.classes.services import Service, classes_behind, service_of_host, services_of, services_of_route
 from isolation.manifests.pods import Pod
 from isolation.manifests.tree import Document, Tree
 from isolation.policies.ports import Port
+from mutants.mutant import inventory_of
 
 
 @pytest.fixture(scope="module")

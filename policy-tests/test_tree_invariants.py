@@ -1,11 +1,10 @@
 """Each invariant of the tree holds, and each is broken by a tree with one object changed."""
 
 import pytest
-from isolation.classes.inventory import inventory_of
 from isolation.manifests.tree import Tree
 from isolation.objects.groups import GROUPS
 from isolation.results import Result
-from mutants.mutant import Mutant
+from mutants.mutant import Mutant, inventory_of
 from mutants.of_options import OF_AWS, OF_MESH
 from mutants.of_tenants import OF_TENANTS
 from mutants.of_workloads import OF_WORKLOADS

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from isolation.classes.inventory import Inventory, inventory_of
+from isolation.classes.inventory import Inventory
 from isolation.classes.profile import Profile, read_profile
 from isolation.manifests.tree import Document, Tree
 from isolation.objects.credentials import buckets
@@ -14,7 +14,7 @@ from isolation.objects.ownership import offboarding, own_names
 from isolation.objects.placement import gpu_sharing
 from isolation.objects.rollouts import peak_gpus
 from isolation.objects.workflows import schedules
-from mutants.mutant import Body
+from mutants.mutant import Body, inventory_of
 
 TRAIN, SERVE = "acme-train", "acme-serve"
 ROLE = "eks.amazonaws.com/role-arn"

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from isolation.classes.inventory import Inventory
+from isolation.classes.pod_classes import tenants_of
+from isolation.classes.profile import read_profile
 from isolation.manifests.tree import Document, Tree
 
 Body = dict[str, Any]
@@ -32,6 +35,11 @@ class Mutant:
 
     def _is(self, document: Document) -> bool:
         return document.namespace == self.namespace and document.name.startswith(self.name)
+
+
+def inventory_of(tree: Tree) -> Inventory:
+    """What the invariants of the tree are asked about. Raises Refused for a profile that is not understood."""
+    return Inventory(tree, read_profile(tree), tenants_of(tree))
 
 
 def steps(path: str) -> list[str]:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isolation.classes.pod_classes import tenants_of
-from isolation.classes.profile import Profile, read_profile
+from isolation.classes.profile import Profile
 from isolation.manifests.pods import WORKFLOW_KINDS, Container, Pod, containers_of, pods_of, workflow_spec
 from isolation.manifests.templates import Templates
 from isolation.manifests.tree import Document, Tree
@@ -85,11 +84,6 @@ class Inventory:
     def kind(self, *kinds: str) -> Iterator[Document]:
         """Objects of these kinds that tenants' folders hold, nested ones too."""
         return (document for document in self.of_tenants if document.kind in kinds)
-
-
-def inventory_of(tree: Tree) -> Inventory:
-    """Raises Refused for a profile that is not understood."""
-    return Inventory(tree, read_profile(tree), tenants_of(tree))
 
 
 def tenant_of(document: Document) -> str | None:

@@ -59,11 +59,6 @@ class Node:
         return self.value is None
 
     @property
-    def is_empty(self) -> bool:
-        """Null or empty."""
-        return self.value is None or self.value in ([], {})
-
-    @property
     def shown(self) -> str:
         """`spec.egress[1].toPorts[0]`."""
         return dotted(self.path)

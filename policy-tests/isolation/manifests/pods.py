@@ -127,7 +127,7 @@ def pods_of(document: Document) -> Iterator[Pod]:
     if document.kind in WORKFLOW_KINDS:
         yield from _workflow_pods(document)
     elif document.kind not in PODLESS:
-        yield from _specs(document, document.body, "", {})
+        yield from _specs(document, document.body, where="", labels={})
 
 
 def workflow_spec(document: Document) -> Body:
@@ -136,10 +136,10 @@ def workflow_spec(document: Document) -> Body:
     return (spec.get("workflowSpec") or {}) if document.kind == "CronWorkflow" else spec
 
 
-def _specs(document: Document, value: Any, where: str, labels: dict[str, str]) -> Iterator[Pod]:
+def _specs(document: Document, value: Any, *, where: str, labels: dict[str, str]) -> Iterator[Pod]:
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _specs(document, item, f"{where}[{index}]", labels)
+            yield from _specs(document, item, where=f"{where}[{index}]", labels=labels)
         return
     if not isinstance(value, dict):
         return
@@ -149,7 +149,7 @@ def _specs(document: Document, value: Any, where: str, labels: dict[str, str]) -
     metadata = value.get("metadata")
     own = {**(metadata.get("labels") or {})} if isinstance(metadata, dict) and "spec" in value else labels
     for key, child in value.items():
-        yield from _specs(document, child, f"{where}.{key}", own)
+        yield from _specs(document, child, where=f"{where}.{key}", labels=own)
 
 
 def _workflow_pods(document: Document) -> Iterator[Pod]:

@@ -56,7 +56,7 @@ def backends(cluster: Cluster) -> Result:
     by_name = {str(service): service for service in services}
     for tenant in wanted:
         name = f"{STORAGE}/{bucket(cluster.profile, tenant)}"
-        broken += _bucket_faults(tenant, name, by_name.get(name), roles)
+        broken += _bucket_faults(tenant, name, by_name.get(name), roles=roles)
     claim = "each Service leads to its owner's pods; a bucket's name to its tenant's gateway"
     asked = len(services) + len(wanted)
     evidence = tuple(
@@ -93,7 +93,7 @@ def _misled(service: Service, roles: Roles) -> Iterator[CounterExample]:
             yield CounterExample(service.document.file, f"Service of {owner or 'the platform'} {what}")
 
 
-def _bucket_faults(tenant: str, name: str, service: Service | None, roles: Roles) -> Iterator[CounterExample]:
+def _bucket_faults(tenant: str, name: str, service: Service | None, *, roles: Roles) -> Iterator[CounterExample]:
     if service is None:
         yield CounterExample(tenant, f"Service {name} is not rendered, so that its bucket's name leads nowhere")
         return

@@ -51,7 +51,7 @@ def _differences(cluster: Cluster, document: Document, rules: tuple[Rule, ...]) 
             whose = {None, own} if own else {None, *cluster.classes.tenants}
             with_it = _holding(side, lambda each: tenant_of(each.origin.document) in whose)  # noqa: B023
             without = _holding(with_it, lambda each: each.origin.document is not document)
-            yield from _flows(cluster, rule, pods, (with_it, without))
+            yield from _flows(cluster, rule, pods, sides=(with_it, without))
 
 
 def _holding(side: Side, kept: Callable[[Rule], bool]) -> Side:
@@ -65,7 +65,7 @@ def _holding(side: Side, kept: Callable[[Rule], bool]) -> Side:
     return replace(side, rules=rules, is_enforced=bool(rules), denies_by_default=asked)
 
 
-def _flows(cluster: Cluster, rule: Rule, party: Party, sides: tuple[Side, Side]) -> Iterator[str]:
+def _flows(cluster: Cluster, rule: Rule, party: Party, *, sides: tuple[Side, Side]) -> Iterator[str]:
     with_it, without = sides
     opens_by_default = with_it.denies_by_default and not without.denies_by_default
     others = cluster.parties if opens_by_default else _pointed_at(cluster, rule, party)

@@ -5,7 +5,7 @@ the first fault. Those about names, about addresses outside and about life have 
 from collections.abc import Iterable, Iterator
 
 from isolation.classes.buckets import may_list
-from isolation.classes.certificates import describe, sides_of_namespaces
+from isolation.classes.certificates import by_namespace, describe, sides
 from isolation.classes.cluster import Cluster, Party
 from isolation.classes.edges import TLS, Edge, edges
 from isolation.classes.platform_edges import platform_edges
@@ -29,9 +29,10 @@ def apart(cluster: Cluster) -> Result:
                 if other.role.tenant not in {None, pods.role.tenant}:
                     broken.append(_flow(cluster, pods, other, direction=direction, ports=ports))
     claim = "no pod of one tenant reaches a pod of another; egress and ingress both refuse"
-    evidence = tuple(sides_of_namespaces(cluster, cluster.classes.tenants))
+    found = tuple(sides(cluster, cluster.classes.tenants))
     asked = _questions(cluster, cluster.classes.of_tenants)
-    return Result("apart", claim, asked, tuple(broken), evidence=evidence, number=1)
+    evidence = tuple(by_namespace(found))
+    return Result("apart", claim, asked, tuple(broken), evidence=evidence, certificates=found, number=1)
 
 
 def closed(cluster: Cluster) -> Result:
@@ -49,7 +50,7 @@ def closed(cluster: Cluster) -> Result:
             for other, ports in cluster.reached(party, direction):
                 if direction == INGRESS and other.identity.is_node:
                     continue  # the node reaches its pods whatever policies say (probes)
-                excess = tuple(_undeclared(cluster, declared, (party, other, direction), ports))
+                excess = tuple(_undeclared(cluster, declared, (party, other, direction), ports=ports))
                 if excess:
                     broken.append(_flow(cluster, party, other, direction=direction, ports=excess))
     asked = len(asked_of) * len(cluster.parties) * len(cluster.ports) * len(_DIRECTIONS)
@@ -99,7 +100,7 @@ def _oriented(pods: Party, other: Party, direction: str) -> tuple[Party, Party]:
 
 
 def _undeclared(
-    cluster: Cluster, declared: _Declared, asked: tuple[Party, Party, str], ports: Iterable[Port]
+    cluster: Cluster, declared: _Declared, asked: tuple[Party, Party, str], *, ports: Iterable[Port]
 ) -> Iterator[Port]:
     party, other, direction = asked
     source, destination = _oriented(party, other, direction)
@@ -107,12 +108,12 @@ def _undeclared(
     for port in ports:
         if any(edge.allows(port.number, port.protocol) for edge in joining):
             continue
-        if destination.role.name == "name" and _is_declared_host(cluster, source, destination, port):
+        if destination.role.name == "name" and _is_declared_host(cluster, source, destination, port=port):
             continue
         yield port
 
 
-def _is_declared_host(cluster: Cluster, source: Party, destination: Party, port: Port) -> bool:
+def _is_declared_host(cluster: Cluster, source: Party, destination: Party, *, port: Port) -> bool:
     """HTTPS to a name the source may ask for, held to the TLS server names that it may ask for."""
     rules = cluster.alternatives(source, destination.identity, port)
     listed = [entry for rule in rules for entry in rule.server_names or ()]

@@ -34,7 +34,7 @@ def alive(cluster: Cluster) -> Result:
             broken.append(CounterExample(tenant or "platform", f"{edge.source} -> {edge.destination}: {_NOBODY}"))
         for source, destination in pairs:
             asked += len(_ports(cluster, edge))
-            broken += _dead_sides(cluster, edge, source, destination)
+            broken += _dead_sides(cluster, edge, source=source, destination=destination)
     rendered = (each for each in cluster.classes.of_tenants if each.is_rendered)
     platform = (each for each in governed_pods(cluster) if not each.chosen)
     for pods in (*rendered, *platform):
@@ -65,7 +65,7 @@ def _ports(cluster: Cluster, edge: Edge) -> tuple[Port, ...]:
     return cluster.ports if edge.port is ANY_PORT else (Port(edge.port, edge.protocol),)
 
 
-def _dead_sides(cluster: Cluster, edge: Edge, source: Party, destination: Party) -> Iterator[CounterExample]:
+def _dead_sides(cluster: Cluster, edge: Edge, *, source: Party, destination: Party) -> Iterator[CounterExample]:
     for side, party, other in ((EGRESS, source, destination), (INGRESS, destination, source)):
         asked = cluster.side(party, side)
         dead = [port for port in _ports(cluster, edge) if not asked.verdict(other.identity, port).is_allowed]
@@ -84,7 +84,7 @@ def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample 
         for name in needed:
             answer = found.query(name)
             what = f"needs {name} and is {answer} ({port})"
-            line = query_line(pods, server, port, name)
+            line = query_line(pods, server, port, name=name)
             fault = CounterExample(str(pods), what, origins(found.rules), line, str(answer))
             yield None if answer is Dns.ANSWERED else fault
     listed = {entry.text for rule in side.rules for entry in rule.dns or () if not entry.is_pattern}

@@ -34,7 +34,7 @@ def monotone(cluster: Cluster) -> Result:
         for pods in foreign:
             broken += (
                 CounterExample(rule.origin.document.file, f"{fault}: {pods}", origins([rule]))
-                for fault in _attachment_faults(cluster, rule, pods, tenant)
+                for fault in _attachment_faults(cluster, rule, pods, tenant=tenant)
             )
         if foreign:
             attached[f"{tenant} attaches {rule.origin} to {', '.join(map(str, foreign))}"] = None
@@ -49,7 +49,7 @@ def _owner(rule: Rule) -> str | None:
     return place[1] if place[:1] == ("tenants",) else None
 
 
-def _attachment_faults(cluster: Cluster, rule: Rule, pods: PodClass, tenant: str) -> Iterator[str]:
+def _attachment_faults(cluster: Cluster, rule: Rule, pods: PodClass, *, tenant: str) -> Iterator[str]:
     if pods.role.tenant is not None:
         yield f"is a rule of {tenant} for a pod of {pods.role.tenant}"
         return
@@ -62,7 +62,7 @@ def _attachment_faults(cluster: Cluster, rule: Rule, pods: PodClass, tenant: str
     if rule.peers is None:
         yield "selects everyone at a pod that other tenants share"
     for peer in rule.peers or ():
-        if not _is_own(cluster, rule, peer, tenant):
+        if not _is_own(cluster, rule, peer, tenant=tenant):
             yield "selects more than the tenant's own pods and exact hosts at a pod that other tenants share"
 
 
@@ -72,7 +72,7 @@ def _stands_denied(cluster: Cluster, rule: Rule, pods: PodClass) -> bool:
     return any(other.default_deny and _owner(other) is None for other in rules)
 
 
-def _is_own(cluster: Cluster, rule: Rule, peer: Peer, tenant: str) -> bool:
+def _is_own(cluster: Cluster, rule: Rule, peer: Peer, *, tenant: str) -> bool:
     """Pods of the tenant, an exact host, or the resolver with a list of exact names."""
     if isinstance(peer, Fqdn):
         return not peer.pattern.is_pattern

@@ -110,7 +110,7 @@ def resolvers(cluster: Cluster) -> Result:
     for pods in cluster.classes.of_tenants:
         for group, ports in ((known, (*_PLAIN, *_HTTPS)), (others, _PLAIN)):
             asked += len(group) * len(ports)
-            broken += _asked_resolvers(cluster, pods, group, ports)
+            broken += _asked_resolvers(cluster, pods, group, ports=ports)
     claim = "no pod of a tenant asks another resolver, plainly or over TLS or HTTPS"
     return Result("resolvers", claim, asked, tuple(broken), row="H14", number=4)
 
@@ -123,7 +123,7 @@ def _is_no_resolver(cluster: Cluster, party: Party) -> bool:
 
 
 def _asked_resolvers(
-    cluster: Cluster, pods: PodClass, others: Iterable[Party], ports: tuple[Port, ...]
+    cluster: Cluster, pods: PodClass, others: Iterable[Party], *, ports: tuple[Port, ...]
 ) -> Iterator[CounterExample]:
     side = cluster.side(pods, EGRESS)
     for other in others:

@@ -4,15 +4,13 @@ Source: Cilium 1.20.2, pkg/policy/api/rule_validation.go, in its order; what the
 decoding.py. The agent stops at the first fault; here all are named.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from isolation.manifests.faults import Fault
 from isolation.manifests.node import Node
 from isolation.manifests.tree import Document
 from isolation.policies.addresses import Network, address_or_network_of, is_inside, network_of
-from isolation.policies.agent import DEFAULT_AGENT, Agent
-from isolation.policies.decoding import Decoding, decoded_specs
+from isolation.policies.agent import Agent
 from isolation.policies.entities import ENTITIES
 from isolation.policies.icmp import FAMILIES, icmp_type
 from isolation.policies.label_syntax import selector_faults
@@ -23,23 +21,6 @@ SECTIONS = ("ingress", "ingressDeny", "egress", "egressDeny")
 CLUSTERWIDE = "CiliumClusterwideNetworkPolicy"
 _L3 = ("Endpoints", "Entities", "CIDR", "CIDRSet", "FQDNs", "Nodes", "Services", "Groups")
 _MOST_TYPES = 40
-
-
-def rejections(body: Mapping[str, Any], agent: Agent = DEFAULT_AGENT) -> list[Fault]:
-    """Why the agent would reject a Cilium policy; empty when it accepts it. Any plain data will do."""
-    document = Document("policy", dict(body), {})
-    decoding = Decoding()
-    specs = decoded_specs(Node(document, (), document.body), decoding)
-    return decoding.mistyped or object_faults(document, specs, agent)
-
-
-def schema_faults(body: Mapping[str, Any]) -> list[Fault]:
-    """Why the API server would refuse a Cilium policy by its schema; an agent that gets it may enforce it all the
-    same."""
-    document = Document("policy", dict(body), {})
-    decoding = Decoding()
-    decoded_specs(Node(document, (), document.body), decoding)
-    return list(decoding.schema_faults)
 
 
 def object_faults(document: Document, specs: list[Node], agent: Agent) -> list[Fault]:

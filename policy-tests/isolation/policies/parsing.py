@@ -66,7 +66,8 @@ def parse_policy(
         _refuse_misplaced(root)
     decoding = Decoding()
     if document.kind == "NetworkPolicy":
-        return _native(root, decoding, Scope(document.namespace or "default", cluster), agent, strict=strict)
+        scope = Scope(document.namespace or "default", cluster)
+        return _native(root, decoding, scope=scope, agent=agent, strict=strict)
     specs = decoded_specs(root, decoding)
     if strict:
         _refuse_faults(root, decoding)
@@ -78,7 +79,7 @@ def parse_policy(
     return Parsed(document, rules, (), decoding.schema_faults)
 
 
-def _native(root: Node, decoding: Decoding, scope: Scope, agent: Agent, *, strict: bool) -> Parsed:
+def _native(root: Node, decoding: Decoding, *, scope: Scope, agent: Agent, strict: bool) -> Parsed:
     written = root.value.get("spec")
     body = decoding.decode(NATIVE_SPEC, {} if written is None else written, ("spec",))
     if strict:

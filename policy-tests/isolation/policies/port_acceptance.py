@@ -32,7 +32,7 @@ def port_rule_faults(item: Node, section: str, agent: Agent) -> Iterator[Fault]:
     if item.has("listener") and kinds:
         yield Fault(item.at("listener").path, "a listener and L7 rules on one port")
     if kinds:
-        yield from _l7_faults(item, kinds, section, agent)
+        yield from _l7_faults(item, kinds, section=section, agent=agent)
 
 
 def _port_faults(node: Node, agent: Agent, *, is_dns: bool) -> Iterator[Fault]:
@@ -53,7 +53,7 @@ def _port_faults(node: Node, agent: Agent, *, is_dns: bool) -> Iterator[Fault]:
         yield Fault(node.path, f"protocol {protocol!r} is none of {', '.join((*PROTOCOLS, *EXTENDED, 'ANY'))}")
 
 
-def _l7_faults(item: Node, kinds: list[str], section: str, agent: Agent) -> Iterator[Fault]:
+def _l7_faults(item: Node, kinds: list[str], *, section: str, agent: Agent) -> Iterator[Fault]:
     ports, rules = item.each("ports"), item.at("rules")
     if not agent.l7_proxy:
         yield Fault(rules.path, "L7 rules need the option enable-l7-proxy, which is off")

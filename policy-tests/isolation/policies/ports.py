@@ -53,10 +53,6 @@ class PortRange:
     def _is_of(self, protocol: str) -> bool:
         return protocol == self.protocol or (self.protocol == "ANY" and protocol in PROTOCOLS)
 
-    def is_exactly(self, port: Port) -> bool:
-        """One port and no more: only such rules share a DNS filter."""
-        return self.first == self.last and self.covers(port)
-
     def __str__(self) -> str:
         if self.name:
             return f"{self.name}/{self.protocol}"
