@@ -32,7 +32,7 @@ METADATA = (
 _ANYWHERE = ("203.0.113.7", "2001:db8::7")  # documentation ranges; no rule of ours may name them
 # A node on which the API server runs (kind, k3s, control-plane nodes that take pods) carries both labels.
 API_NODE = Identity("host with the API server", reserved("host", "kube-apiserver"))
-_ICMP_ECHO = (Port(8, "ICMP"), Port(128, "ICMPv6"))
+_ECHO = {"ICMP": 8, "ICMPv6": 128}  # protocol -> the type that is asked whether or not a rule names it
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,14 +166,29 @@ def cluster_of(tree: Tree) -> Cluster:
 
 
 def ports_of(rules: Iterable[Rule]) -> tuple[Port, ...]:
-    """One port of every cell into which the rules cut the ports: each bound, its successor, and one that none names."""
-    spans = {
-        (span.first, span.last) for rule in rules for span in rule.ports or () if not span.protocol.startswith("I")
+    """One port of every cell into which the rules cut the ports: each bound, its successor, and one that none names.
+
+    So for the types of ICMP, each family by itself. Protocols without ports are in no tree that is proved
+    (`unambiguous`).
+    """
+    spans = {span for rule in rules for span in rule.ports or ()}
+    ports = _cells((span.first, span.last) for span in spans if span.protocol in (*PROTOCOLS, "ANY"))
+    types = {
+        protocol: {echo, *_cells((span.first, span.last) for span in spans if span.protocol == protocol)}
+        for protocol, echo in _ECHO.items()
     }
+    return (
+        *(Port(number, protocol) for number in ports for protocol in PROTOCOLS),
+        *(Port(number, protocol) for protocol, numbers in types.items() for number in sorted(numbers)),
+    )
+
+
+def _cells(spans: Iterable[tuple[int, int]]) -> list[int]:
+    """One number of every cell. 0 is none: no port has it, and of ICMP the engine reads it as every type."""
     bounds = {number for first, last in spans for number in (first, last, last + 1)}
     named = {number for number in bounds if 0 < number <= LAST_PORT}
     unnamed = next(number for number in range(1, LAST_PORT) if number not in named and number - 1 not in named)
-    return (*(Port(number, protocol) for number in sorted({*named, unnamed}) for protocol in PROTOCOLS), *_ICMP_ECHO)
+    return sorted({*named, unnamed})
 
 
 def _outsiders(rules: Iterable[Rule], profile: Profile, tenants: Iterable[str]) -> Iterator[Outsider]:

@@ -12,6 +12,7 @@ from isolation.manifests.tree import Document
 from isolation.policies.entities import Cidr, Entity, Fqdn
 from isolation.policies.labels import is_trusted
 from isolation.policies.parsing import CILIUM_KINDS, EGRESS, INGRESS, Rule
+from isolation.policies.ports import EXTENDED
 from isolation.results import CounterExample, Result, origins
 
 PLANE = "tenon.dev/plane"
@@ -55,7 +56,7 @@ def unambiguous(cluster: Cluster) -> Result:
     documents = list(cluster.tree.of_kind(*CILIUM_KINDS))
     parts = [(each, part) for each in documents for part in ("spec", "specs") if part in each.body]
     faults = [fault for each, part in parts for fault in _ambiguities(Node(each, (part,), each.body[part]))]
-    faults += [fault for rule in cluster.rules for fault in _native_or_named(rule)]
+    faults += [fault for rule in cluster.rules for fault in _native_or_unasked(rule)]
     claim = "no policy has a shape that opens more than it says"
     return Result("unambiguous", claim, len(documents), tuple(faults))
 
@@ -161,9 +162,9 @@ def own_place(cluster: Cluster) -> Result:
     return Result("own-place", claim, len(cluster.tree.documents), tuple(faults))
 
 
-def _native_or_named(rule: Rule) -> Iterator[CounterExample]:
+def _native_or_unasked(rule: Rule) -> Iterator[CounterExample]:
     """Allows in Kubernetes' own kind, whose empty sections mean the opposite of Cilium's; ports by name, whose number
-    the pods at the end of the flow give."""
+    the pods at the end of the flow give; protocols that are asked about nowhere else."""
     document = rule.origin.document
     if document.kind == "NetworkPolicy" and rule.peers != ():
         yield CounterExample(
@@ -172,6 +173,11 @@ def _native_or_named(rule: Rule) -> Iterator[CounterExample]:
     for span in rule.ports or ():
         if span.name:
             what = f"port {span.name} is a name, whose number the pods give; write the number"
+            yield CounterExample(document.file, what, origins([rule]))
+        elif span.protocol in EXTENDED:
+            what = (
+                f"protocol {span.protocol} has no ports, and an option of the agent decides what it opens; leave it out"
+            )
             yield CounterExample(document.file, what, origins([rule]))
 
 
