@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenon.sarif import Finding, Rule, sarif
 
 if TYPE_CHECKING:
+    from isolation.classes.certificates import SideCertificate
     from isolation.manifests.refusals import Refused
     from isolation.network.storage_claims import StorageClaim, StorageClaims
     from isolation.proof import Proof
@@ -31,21 +33,23 @@ def json_of(proofs: "Mapping[Path, Proof]", *, explained: bool) -> dict[str, Any
 
 
 def sarif_of(root: Path, proofs: "Mapping[Path, Proof]") -> dict[str, Any]:
-    """One result for each counter-example, at the first rule behind it."""
+    """One result for each counter-example, at the first rule behind it, else at the object that it is about; files
+    below the root are named from there, those of a tree elsewhere from the tree."""
     results = {result.name: result for proof in proofs.values() for result in proof.results}
     rules = [Rule(name, name, result.claim) for name, result in results.items()]
     found = [
-        _finding(root, folder, result, example)
+        Finding(result.name, "error", message, *_Places(root, folder).place(texts))
         for folder, proof in proofs.items()
         for result in proof.broken
-        for example in result.broken
+        for message, texts in _messages(proof, result)
     ]
     return sarif(rules, found)
 
 
-def sarif_of_refusals(root: Path, refusals: "Sequence[Refused]") -> dict[str, Any]:
-    """One result for each refusal."""
-    places = [_place(root, [each.where], otherwise=each.where) for each in refusals]
+def sarif_of_refusals(root: Path, folder: Path, refusals: "Sequence[Refused]") -> dict[str, Any]:
+    """One result for each refusal; of a tree that holds no file at all, a result without a place."""
+    first = min((path.as_posix() for path in folder.rglob("*.yaml") if path.is_file()), default="")
+    places = [_Places(root, folder).place([each.where, first]) for each in refusals]
     found = [Finding(REFUSED.id, "error", str(each), *place) for each, place in zip(refusals, places, strict=True)]
     return sarif([REFUSED], found)
 
@@ -72,6 +76,7 @@ def _cluster(proof: "Proof", *, explained: bool) -> dict[str, Any]:
     return {
         "holds": proof.holds,
         "tenants": list(proof.tenants),
+        "judged": list(proof.judged),
         "pairs": proof.pairs,
         "flows": proof.flows,
         "classes": proof.classes,
@@ -95,7 +100,23 @@ def _invariant(group: str, result: "Result", *, explained: bool) -> dict[str, An
         "remark": result.remark or None,
         "broken": [_example(one) for one in result.broken],
     }
-    return made | ({"evidence": list(result.evidence)} if explained else {})
+    if not explained:
+        return made
+    sides = [_side(certificate) for certificate in result.certificates]
+    return made | {"evidence": list(result.evidence)} | ({"certificates": sides} if sides else {})
+
+
+def _side(one: "SideCertificate") -> dict[str, Any]:
+    """Rules as `file:line path`."""
+    from isolation.results import origins
+
+    return {
+        "class": str(one.pods),
+        "direction": one.direction,
+        "default_deny": list(origins(one.default_deny)),
+        "allows": list(origins(one.allows)),
+        "foreign": sorted(map(str, one.foreign)),
+    }
 
 
 def _example(one: "CounterExample") -> dict[str, Any]:
@@ -103,19 +124,27 @@ def _example(one: "CounterExample") -> dict[str, Any]:
     return made | ({} if one.probe is None else {"probe": dict(one.probe), "answer": one.answer})
 
 
-def _finding(root: Path, folder: Path, result: "Result", example: "CounterExample") -> Finding:
-    place = _place(root, [*example.by, example.who], otherwise=str(folder))
-    return Finding(result.name, "error", f"{example.who}: {example.what}", *place)
+def _messages(proof: "Proof", result: "Result") -> "Iterator[tuple[str, list[str]]]":
+    """What to say, and the texts of which the first that names a file gives the place."""
+    for one in result.broken:
+        yield f"{one.who}: {one.what}", [*one.by, one.who, proof.homes[one.who]]
+    if not result.broken:
+        yield result.remark, [proof.homes[""]]
 
 
-def _place(root: Path, texts: Sequence[str], *, otherwise: str) -> tuple[str, int]:
-    """File and line of the first text that names a file."""
-    for text in texts:
-        if found := _PLACE.match(text):
-            return _relative(root, found["file"]), int(found["line"] or 1)
-    return _relative(root, otherwise), 1
+@dataclass(frozen=True)
+class _Places:
+    """Files of one tree, as code scanning wants them: relative."""
 
+    root: Path
+    folder: Path
 
-def _relative(root: Path, file: str) -> str:
-    path = Path(file)
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    def place(self, texts: Sequence[str]) -> tuple[str, int]:
+        """File and line of the first text that names a file."""
+        found = next(filter(None, map(_PLACE.match, texts)), None)
+        return (self._relative(Path(found["file"])), int(found["line"] or 1)) if found else ("", 1)
+
+    def _relative(self, file: Path) -> str:
+        whole = file.resolve()
+        bases = (base.resolve() for base in (self.root, self.folder))
+        return whole.relative_to(next(filter(whole.is_relative_to, bases), whole.parent)).as_posix()

@@ -64,7 +64,7 @@ def _proved(options: argparse.Namespace, folder: Path) -> "Proof":
     except Refused as refused:
         found = refusals_of(folder, refused)
     if options.sarif:
-        _write_sarif(options.sarif, sarif_of_refusals(options.root, found))
+        _write_sarif(options.sarif, sarif_of_refusals(options.root, folder, found))
     raise CommandError("\n".join([f"{folder}: not provable:", *map(str, found)]))
 
 

@@ -20,7 +20,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Finding:
-    """One place where a rule does not hold. level: of LEVELS; file: as the user named it; line: from 1."""
+    """One place where a rule does not hold. level: of LEVELS; file: as the user named it, or empty; line: from 1."""
 
     rule: str
     level: str
@@ -44,10 +44,10 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 def _result(finding: Finding, index: int) -> dict[str, Any]:
     place = {"artifactLocation": {"uri": finding.file}, "region": {"startLine": finding.line}}
-    return {
+    made = {
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": finding.level,
         "message": {"text": finding.message},
-        "locations": [{"physicalLocation": place}],
     }
+    return made | ({"locations": [{"physicalLocation": place}]} if finding.file else {})

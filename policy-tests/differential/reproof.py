@@ -51,7 +51,7 @@ def dead_edges(oracle: Oracle, cluster: Cluster) -> Comparison:
 def foreign_names(oracle: Oracle, cluster: Cluster) -> Comparison:
     """Names of other tenants' buckets, in every spelling, that a tenant's pod is answered."""
     queries = [
-        query_line(pods, server, port, name)
+        query_line(pods, server, port, name=name)
         for pods in cluster.classes.of_tenants
         for tenant in cluster.classes.tenants
         if tenant != pods.role.tenant
@@ -64,7 +64,7 @@ def foreign_names(oracle: Oracle, cluster: Cluster) -> Comparison:
 def unanswered_names(oracle: Oracle, cluster: Cluster) -> Comparison:
     """Names that a tenant's rendered pods need and are not answered."""
     queries = [
-        query_line(pods, server, port, name)
+        query_line(pods, server, port, name=name)
         for pods in cluster.classes.of_tenants
         if pods.is_rendered
         for name in needed_names(cluster.profile, pods.role)

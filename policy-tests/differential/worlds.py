@@ -79,7 +79,7 @@ def queries_of(cluster: Cluster) -> Iterator[Line]:
             for port in DNS:
                 for name in spelled:
                     ends = {"from": str(pods), "to": str(server)}
-                    yield {**query_line(pods, server, port, name), **ends}
+                    yield {**query_line(pods, server, port, name=name), **ends}
 
 
 def _is_dual(party: Party) -> bool:

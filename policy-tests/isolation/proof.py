@@ -1,9 +1,10 @@
 """`prove`: every invariant over one rendered tree."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from isolation.answers.homes import homes
 from isolation.answers.open_flows import OpenFlow, open_flows
 from isolation.classes.cluster import Cluster, cluster_of
 from isolation.classes.inventory import tenant_of
@@ -77,7 +78,7 @@ class Proof:
     allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject;
     claims: what keeps each tenant from each other tenant's bucket; judged: tenants whose rules were evaluated, who
     stand for all (questions are counted as asked of them); only: tenants to whom the invariants of the tree are held,
-    all where it is empty."""
+    all where it is empty; homes: of everyone in a counter-example the file to begin in."""
 
     tenants: tuple[str, ...]
     classes: int
@@ -88,6 +89,7 @@ class Proof:
     claims: StorageClaims = NO_CLAIMS
     judged: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    homes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -137,7 +139,8 @@ def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATI
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
     allowed = flows_of_all(open_flows(cluster), part.alike)
     claims = claims_of_all(storage_claims(cluster), tenants, part.alike)
-    return Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
+    proof = Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
+    return replace(proof, homes=homes(tree, proof.broken))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from isolation.classes.certificates import SideCertificate
 from isolation.policies.parsing import Rule
 
 
@@ -31,8 +32,9 @@ class Result:
     """One invariant over the whole tree.
 
     asked: questions answered; row: of docs/requirements.md, if any; vacuous: why there is rightly nothing to ask;
-    evidence: the certificate, what makes it hold, in lines that name pods, rules, files and lines; number: of the nine
-    claims about the network to which it belongs (docs/guides/isolation.md), 0 for what these rest on.
+    evidence: the certificate, what makes it hold, in lines that name pods, rules, files and lines; certificates: the
+    same class by class, for machines; number: of the nine claims about the network to which it belongs
+    (docs/guides/isolation.md), 0 for what these rest on.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Result:
     row: str = ""
     vacuous: str = ""
     evidence: tuple[str, ...] = ()
+    certificates: tuple[SideCertificate, ...] = field(default=(), compare=False)
     number: int = 0
 
     @property

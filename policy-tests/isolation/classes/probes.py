@@ -27,7 +27,7 @@ def flow_line(source: Party, destination: Party, port: Port, *, direction: str) 
     }
 
 
-def query_line(source: Party, server: Party, port: Port, name: str) -> Line:
+def query_line(source: Party, server: Party, port: Port, *, name: str) -> Line:
     """A question for a name, sent to this server."""
     return {**flow_line(source, server, port, direction=EGRESS), "query": name}
 

@@ -53,7 +53,7 @@ class _Path:
         return cluster.side(self.pods, EGRESS).name_filter(self.server.identity, self.port)
 
     def fault(self, what: str, by: tuple[str, ...], name: str) -> CounterExample:
-        line = query_line(self.pods, self.server, self.port, name)
+        line = query_line(self.pods, self.server, self.port, name=name)
         return CounterExample(str(self.pods), what, by, line, str(Dns.ANSWERED))
 
 
@@ -80,7 +80,7 @@ def _strange_entries(cluster: Cluster, path: _Path) -> Iterator[CounterExample]:
     if found.outcome is Dns.DROPPED:
         return
     if found.query(_ANY) is not Dns.REFUSED:
-        line = query_line(path.pods, path.server, path.port, _ANY)
+        line = query_line(path.pods, path.server, path.port, name=_ANY)
         what = "asks for any name; no filter is on the path"
         yield CounterExample(str(path.pods), what, origins(found.rules), line, str(found.query(_ANY)))
         return
