@@ -188,6 +188,6 @@ def test_a_file_over_the_bound_is_not_read_to_its_end(tmp_path: Path) -> None:
 
 def test_a_file_whose_name_says_another_kind_is_refused(tmp_path: Path) -> None:
     """A proof of one tenant reads other tenants' files by their names."""
-    (tmp_path / "core_configmap_a.yaml").write_text("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n")
+    (tmp_path / "core_configmap_a.yaml").write_text("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a}\n")
     with pytest.raises(Refused, match="which its name does not say"):
         prove(tmp_path)

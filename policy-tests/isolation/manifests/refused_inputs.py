@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isolation.classes.pod_classes import CLUSTER
+from isolation.manifests.one_object import check_text, the_object
 from isolation.manifests.reading import read_documents
 from isolation.manifests.refusals import Refused
 from isolation.manifests.tree import MAX_FILE_BYTES, Document
@@ -36,9 +37,12 @@ def _each(folder: Path) -> Iterator[Refused]:
 
 
 def _read(path: Path) -> None:
-    if path.is_symlink() or path.stat().st_size > MAX_FILE_BYTES:
-        return
-    for body, lines in read_documents(path.read_text(encoding="utf-8"), where=path.as_posix()):
-        document = Document(path.as_posix(), body, lines)
-        if document.kind in POLICY_KINDS:
-            parse_policy(document, cluster=CLUSTER)
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:
+        return  # a pipe would be waited for without end
+    where = path.as_posix()
+    text = path.read_bytes().decode("utf-8")  # as it stands: reading text would turn a carriage return into a line feed
+    check_text(text, where=where)
+    body, lines = the_object(list(read_documents(text, where=where)), where=where)
+    document = Document(where, body, lines)
+    if document.kind in POLICY_KINDS:
+        parse_policy(document, cluster=CLUSTER)

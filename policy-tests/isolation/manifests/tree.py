@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from isolation.manifests.one_object import check_text, the_object
 from isolation.manifests.reading import DocumentPath
 from isolation.manifests.refusals import Refused
 from isolation.manifests.templates import Templates
@@ -119,7 +120,7 @@ def read_tree(folder: Path, *, only: Collection[str] = (), kinds: Collection[str
         named = {kind.lower() for kind in kinds}
         places = [each for each in places if _tenant(each) in {None, *only} or each[-1].split("_")[1] in named]
     templates = Templates()
-    return Tree(tuple(document for place in places for document in _documents(root, place, templates)))
+    return Tree(tuple(_document(root, place, templates) for place in places))
 
 
 def _files(folder: Path) -> Iterator[str]:
@@ -141,18 +142,19 @@ def _files(folder: Path) -> Iterator[str]:
                     raise Refused(where=entry.path, at="", why=why)
 
 
-def _documents(root: str, place: tuple[str, ...], templates: Templates) -> Iterator[Document]:
+def _document(root: str, place: tuple[str, ...], templates: Templates) -> Document:
     name = "/".join((root, *place))
     text = _text(name)
     if _SKIPPED in text:
         raise Refused(where=name, at="", why=f"holds {_SKIPPED}, so Argo CD passes it over; render again")
-    for body, lines in templates.documents(text, where=name, tenant=_tenant(place)):
-        document = Document(name, body, lines, place)
-        group = str(body.get("apiVersion")).rpartition("/")[0] or "core"
-        if not place[-1].startswith(f"{group}_{document.kind.lower()}_"):
-            why = f"holds a {document.kind} of group {group}, which its name does not say; render again"
-            raise Refused(where=name, at="kind", why=why)
-        yield document
+    check_text(text, where=name)
+    body, lines = the_object(templates.documents(text, where=name, tenant=_tenant(place)), where=name)
+    document = Document(name, body, lines, place)
+    group = body["apiVersion"].rpartition("/")[0] or "core"
+    if not place[-1].startswith(f"{group}_{document.kind.lower()}_"):
+        why = f"holds a {document.kind} of group {group}, which its name does not say; render again"
+        raise Refused(where=name, at="kind", why=why)
+    return document
 
 
 def _tenant(place: tuple[str, ...]) -> str | None:
