@@ -11,6 +11,7 @@ from isolation.classes.inventory import Inventory
 from isolation.classes.pod_classes import CLUSTER, Classes, PodClass, classes_of
 from isolation.classes.profile import Profile, read_profile
 from isolation.classes.roles import Role
+from isolation.manifests.node import Node
 from isolation.manifests.tree import Tree
 from isolation.policies.entities import Cidr, Endpoints, Entity, Fqdn, Peer
 from isolation.policies.identities import ENTITY_LABELS, Address, Identity, entity, outside
@@ -110,10 +111,7 @@ class Cluster:
         return tuple(rule for rule in selecting if not rule.is_deny and rule.covers(port))
 
     def open_ports(self, side: Side, peer: Identity) -> tuple[Port, ...]:
-        selecting = side.selecting(peer)
-        if side.is_shut(selecting, peer):
-            return ()
-        return tuple(port for port in self.ports if side.decide(selecting, peer, port).is_allowed)
+        return side.open_ports(peer, self.ports)
 
     @cached_property
     def _reached(self) -> dict[tuple[Party, str], tuple[tuple[Party, tuple[Port, ...]], ...]]:
@@ -158,11 +156,20 @@ def cluster_of(tree: Tree) -> Cluster:
     """Raises Refused for a policy or a profile that is not understood."""
     refuse_other_kinds(tree)
     profile = read_profile(tree)
+    _refuse_credentials(profile)
     parsed = tuple(parse_policy(document, cluster=CLUSTER) for document in tree.of_kind(*POLICY_KINDS))
     rules = tuple(rule for one in parsed for rule in one.rules)
     classes = classes_of(tree, rules, profile)
     outsiders = tuple(_outsiders(rules, profile, classes.tenants))
     return Cluster(tree, profile, parsed, PolicyWorld(rules), classes, ports_of(rules), outsiders)
+
+
+def _refuse_credentials(profile: Profile) -> None:
+    """No range that the profile exempts from denies may hold an address of METADATA."""
+    for network in (*profile.private_addresses, *profile.api_addresses):
+        if held := [text for text in METADATA if ip_address(text) in network]:
+            why = f"{network} holds {held[0]}, where clouds hand out a machine's credentials; leave it out"
+            raise Node(profile.document, ("data",), None).refused(why)
 
 
 def ports_of(rules: Iterable[Rule]) -> tuple[Port, ...]:

@@ -4,11 +4,12 @@ It is the tree's own statement, so that the judge takes from it only facts that 
 resolver is, where buckets are, which addresses are nodes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import ip_network
 from typing import Any
 
+from isolation.classes.profile_fields import Network, field_faults, range_faults
 from isolation.manifests.node import Node
 from isolation.manifests.reading import read_documents
 from isolation.manifests.refusals import Refused
@@ -17,8 +18,6 @@ from isolation.policies.ports import LAST_PORT
 
 NAME, NAMESPACE = "cluster-profile", "tenon-system"
 CILIUM_VERSION = "1.20"  # another version's semantics are refused until they were compared with its engine
-
-Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
@@ -57,36 +56,44 @@ class Profile:
 
 
 def read_profile(tree: Tree) -> Profile:
-    """Raises Refused when the tree has no profile, or one of a version that is not understood."""
-    try:
-        document = tree.one("ConfigMap", NAMESPACE, NAME)
-    except LookupError as error:
-        raise Refused(where="tree", at="", why=f"{error}; render the platform too") from error
+    """Raises Refused when the tree has no profile or two, one of another version, or a field that is not understood."""
+    found = [document for document in tree.of_kind("ConfigMap") if document.name == NAME]
+    if len(found) != 1 or found[0].namespace != NAMESPACE:
+        why = f"ConfigMap {NAMESPACE}/{NAME}: {len(found)} in the tree, exactly one is expected, and none elsewhere"
+        raise Refused(where="tree", at="", why=f"{why}; render the platform too")
+    (document,) = found
     fields = read_fields(document)
     version = str(fields.get("ciliumVersion"))
     if version != CILIUM_VERSION:
         raise _refused(document, f"Cilium {version} is not understood; the semantics here are {CILIUM_VERSION}'s")
-    dns, storage, api = (_part(document, fields, name) for name in ("dns", "storage", "apiServer"))
-    return Profile(
+    for fault in field_faults(fields):
+        raise _refused(document, fault)
+    dns, storage, api = fields["dns"], fields["storage"], fields["apiServer"]
+    profile = Profile(
         document=document,
-        dns_mode=_one_of(document, dns.get("mode"), ("pods", "node")),
-        dns_namespace=str(dns.get("namespace")),
-        dns_account=str(dns.get("account")),
-        search_domains=tuple(dns.get("searchDomains") or ()),
-        storage_mode=_one_of(document, storage.get("mode"), ("inCluster", "s3")),
-        bucket_prefix=str(storage.get("bucketPrefix")),
+        dns_mode=_one_of(document, dns["mode"], ("pods", "node")),
+        dns_namespace=dns["namespace"],
+        dns_account=dns["account"],
+        search_domains=tuple(dns["searchDomains"]),
+        storage_mode=_one_of(document, storage["mode"], ("inCluster", "s3")),
+        bucket_prefix=storage["bucketPrefix"],
         region=storage.get("region"),
-        node_ranges=_networks(document, fields.get("nodeRanges")),
-        api_port=_port(document, api.get("port")),
-        api_addresses=_networks(document, api.get("addresses")),
-        private_addresses=_networks(document, fields.get("privateAddresses")),
-        label_filter=tuple(fields.get("labelFilter") or ()),
-        gpu_capacity=dict(fields.get("gpuCapacity") or {}),
-        ip_families=tuple(fields.get("ipFamilies") or ()),
-        shared_addresses=bool(storage.get("sharedAddresses")),
-        plane_label=str(fields.get("planeLabel")),
-        mesh=_mesh(document, _part(document, fields, "mesh")) if "mesh" in fields else None,
+        node_ranges=_networks(document, fields["nodeRanges"]),
+        api_port=_port(document, api["port"]),
+        api_addresses=_networks(document, api["addresses"]),
+        private_addresses=_networks(document, fields["privateAddresses"]),
+        label_filter=tuple(fields["labelFilter"]),
+        gpu_capacity=fields["gpuCapacity"],
+        ip_families=tuple(fields["ipFamilies"]),
+        shared_addresses=storage["sharedAddresses"],
+        plane_label=fields["planeLabel"],
+        mesh=_mesh(fields["mesh"]) if "mesh" in fields else None,
     )
+    for fault in range_faults(fields):
+        raise _refused(document, fault)
+    if (profile.storage_mode == "s3") is not (profile.region is not None):
+        raise _refused(document, f"`storage.region` is {profile.region} in mode {profile.storage_mode}; s3 has one")
+    return profile
 
 
 def read_fields(document: Document) -> dict[str, Any]:
@@ -101,20 +108,9 @@ def read_fields(document: Document) -> dict[str, Any]:
     return found[0][0]
 
 
-def _part(document: Document, fields: dict[str, Any], name: str) -> dict[str, Any]:
-    part = fields.get(name)
-    if not isinstance(part, dict):
-        raise _refused(document, f"`{name}` is missing")
-    return part
-
-
-def _mesh(document: Document, fields: dict[str, Any]) -> Mesh:
-    gateway, control = (_part(document, fields, name) for name in ("gateway", "control"))
-    return Mesh(_workload(gateway), _workload(control))
-
-
-def _workload(fields: dict[str, Any]) -> tuple[str, str]:
-    return str(fields.get("namespace")), str(fields.get("account"))
+def _mesh(fields: Mapping[str, Mapping[str, str]]) -> Mesh:
+    gateway, control = ((fields[name]["namespace"], fields[name]["account"]) for name in ("gateway", "control"))
+    return Mesh(gateway, control)
 
 
 def _one_of(document: Document, value: Any, known: tuple[str, ...]) -> str:
@@ -123,16 +119,16 @@ def _one_of(document: Document, value: Any, known: tuple[str, ...]) -> str:
     return str(value)
 
 
-def _port(document: Document, value: Any) -> int:
-    if not isinstance(value, int) or not 0 < value <= LAST_PORT:
+def _port(document: Document, value: int) -> int:
+    if not 0 < value <= LAST_PORT:
         raise _refused(document, f"apiServer.port {value!r} is no port")
     return value
 
 
-def _networks(document: Document, values: Any) -> tuple[Network, ...]:
+def _networks(document: Document, values: Iterable[str]) -> tuple[Network, ...]:
     try:
-        return tuple(ip_network(value) for value in values or ())
-    except (TypeError, ValueError) as error:
+        return tuple(ip_network(value) for value in values)
+    except ValueError as error:
         raise _refused(document, str(error)) from error
 
 
