@@ -1,5 +1,6 @@
 """The sections of `tenon diff` that are about isolation: what a change breaks, and the flows it opens and closes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,20 @@ from generators.changes.objects import Section
 from tenon.garbage import no_garbage
 
 _FLOW_COLUMNS = ("tenant", "change", "flow")
-_EXAMPLES = 3  # of each broken invariant
+_ROWS = 3  # of each broken invariant
+_PAIRS = 10  # of tenants between whom something opens
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that a proof finds broken.
+
+    flow: the two ends of an open one; about: namespaces and side, or a folder, of which faults are told together.
+    """
+
+    text: str
+    flow: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,15 +57,23 @@ class Judged:
             return Side(frozenset(), frozenset())
         return Side(frozenset(self.proof.tenants), frozenset(self.proof.allowed))
 
-    @property
-    def broken(self) -> dict[str, list[str]]:
+    @cached_property
+    def broken(self) -> dict[str, list[Fault]]:
         """The invariants that do not hold, each with its counter-examples."""
         if self.proof is None:
-            return {"not provable": [self.refused]} if self.refused else {}
-        return {each.name: [self._told(one) for one in each.broken] or [each.remark] for each in self.proof.broken}
+            return {"not provable": [Fault(self.refused)]} if self.refused else {}
+        return {
+            each.name: [self._fault(one) for one in each.broken] or [Fault(each.remark)] for each in self.proof.broken
+        }
 
-    def _told(self, one: CounterExample) -> str:
-        return f"{one.who}: {one.what}".replace(self.within, "")
+    def _fault(self, one: CounterExample) -> Fault:
+        text = f"{one.who}: {one.what}".replace(self.within, "")
+        probe = one.probe or {}
+        ends = tuple(probe.get(end, {}) for end in ("from", "to"))
+        if one.answer != "allow" or not all("namespace" in end for end in ends):
+            return Fault(text, about=(one.who.rpartition("/")[0],))
+        flow = tuple(f"{end['namespace']}/{end.get('service_account')}" for end in ends)
+        return Fault(text, flow, (*(end["namespace"] for end in ends), probe["direction"]))
 
 
 @dataclass(frozen=True)
@@ -70,18 +92,42 @@ class Compared:
         return FlowChanges(self.before.side, self.after.side)
 
     @cached_property
-    def breaks(self) -> list[tuple[str, str, str]]:
-        """Flows between tenants first, then counter-examples that were none before; empty where nothing got worse."""
-        rows = [(f"{self.cluster}: {row.who}", row.change, row.what) for row in self.flows.crossings]
-        known = self.before.broken
+    def fresh(self) -> dict[str, list[Fault]]:
+        """The invariants that this change breaks, each with the faults that were none before."""
         if self.before.refused and self.after.refused:
-            return rows  # nothing can be told of either
-        for name, examples in self.after.broken.items():
-            fresh = [example for example in examples if example not in known.get(name, ())]
-            rows += [(self.cluster, f"breaks {name}", example) for example in fresh[:_EXAMPLES]]
-            if len(fresh) > _EXAMPLES:
-                rows.append((self.cluster, f"breaks {name}", f"and {len(fresh) - _EXAMPLES} more; see tenon prove"))
-        return rows
+            return {}  # nothing can be told of either
+        known = {name: {fault.text for fault in faults} for name, faults in self.before.broken.items()}
+        found = {
+            name: [fault for fault in faults if fault.text not in known.get(name, ())]
+            for name, faults in self.after.broken.items()
+        }
+        return {name: faults for name, faults in found.items() if faults}
+
+    @cached_property
+    def breaks(self) -> list[tuple[str, str, str]]:
+        """Flows between tenants first, then the faults that say more than those; empty where nothing got worse."""
+        crossings = self.flows.crossings
+        rows = [(f"{self.cluster}: {row.who}", row.change, row.what) for row in crossings[:_PAIRS]]
+        if len(crossings) > _PAIRS:
+            rows.append((self.cluster, OPENED, f"between {len(crossings) - _PAIRS} more pairs of tenants"))
+        return [*rows, *self._faults()]
+
+    def _faults(self) -> Iterator[tuple[str, str, str]]:
+        """A fault that several invariants find stands once, with faults alike."""
+        shown = {(flow.source, flow.target) for flow in self.flows.crossing}
+        invariants: dict[Fault, list[str]] = {}
+        for name, faults in self.fresh.items():
+            for fault in (each for each in faults if each.flow not in shown):
+                invariants.setdefault(fault, []).append(name)
+        alike: dict[str, dict[tuple[str, ...], list[Fault]]] = {}
+        for fault, names in invariants.items():
+            alike.setdefault(", ".join(names), {}).setdefault(fault.about, []).append(fault)
+        for named, groups in alike.items():
+            for first, *others in list(groups.values())[:_ROWS]:
+                more = f", and {len(others)} more like it" if others else ""
+                yield self.cluster, f"breaks {named}", f"{first.text}{more}"
+            if left := sum(map(len, list(groups.values())[_ROWS:])):
+                yield self.cluster, f"breaks {named}", f"and {left} more; see tenon prove"
 
 
 @dataclass(frozen=True)
@@ -98,7 +144,9 @@ class FlowSections:
     def breaks(self) -> Section:
         """What a reviewer must see first; without rows where nothing is broken that was not."""
         rows = tuple(row for each in self.clusters for row in each.breaks)
-        title = f"Isolation: {'BROKEN by this change' if rows else 'nothing newly broken'}"
+        names = dict.fromkeys(name for each in self.clusters for name in each.fresh)
+        broken = f"BROKEN by this change ({', '.join(names) or 'flows between tenants'})"
+        title = f"Isolation: {broken if rows else 'nothing newly broken'}"
         return Section("isolation", title, ("where", "change", "what"), rows)
 
     @property
@@ -137,10 +185,11 @@ class FlowSections:
 def flow_sections(old: Path, new: Path) -> FlowSections:
     """Two proofs of each cluster."""
     names = sorted({folder.name for side in (old, new) for folder in side.iterdir() if folder.is_dir()})
-    return FlowSections(tuple(Compared(name, _judged(old / name), _judged(new / name)) for name in names))
+    return FlowSections(tuple(Compared(name, judged(old / name), judged(new / name)) for name in names))
 
 
-def _judged(folder: Path) -> Judged:
+def judged(folder: Path) -> Judged:
+    """One proof, or why there is none."""
     if not folder.is_dir():
         return Judged()
     within = f"{folder.parent.as_posix()}/"

@@ -33,8 +33,10 @@ def json_of(proofs: "Mapping[Path, Proof]", *, explained: bool) -> dict[str, Any
 
 
 def sarif_of(root: Path, proofs: "Mapping[Path, Proof]") -> dict[str, Any]:
-    """One result for each counter-example, at the first rule behind it, else at the object that it is about; files
-    below the root are named from there, those of a tree elsewhere from the tree."""
+    """One result for each counter-example, at the first rule behind it, else at the object that it is about.
+
+    Files below the root are named from there, those of a tree elsewhere from the tree.
+    """
     results = {result.name: result for proof in proofs.values() for result in proof.results}
     rules = [Rule(name, name, result.claim) for name, result in results.items()]
     found = [

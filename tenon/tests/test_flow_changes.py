@@ -14,6 +14,7 @@ from tenon.__main__ import main
 from tenon.comment import markdown
 from tenon.flow_changes import flow_sections
 
+pytestmark = pytest.mark.usefixtures("each_content_judged_once")
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 TRAIN = "eu1/tenants/acme/foundation/acme-train"
@@ -95,7 +96,7 @@ def test_an_opening_between_tenants_fails_and_stands_first(
     assert main(["diff", str(base), str(head)]) == 1
     said = capsys.readouterr()
     title, _, first = said.out.splitlines()[:3]
-    assert title.startswith("Isolation: BROKEN by this change")
+    assert title == "Isolation: BROKEN by this change (apart, alive, closed, own-names)"
     assert first.split() == ["eu1:", "globex", "->", "acme", "opened", "globex-train/step", "->", "acme-serve/model"]
     assert "BROKEN by this change" in said.err
 
@@ -163,6 +164,18 @@ def test_an_id_inside_another_word_is_not_taken_for_the_tenant() -> None:
 def test_a_flow_between_tenants_is_no_row_among_the_others() -> None:
     found = changes([], [flow("a-train/step", "b-serve/model", tenant="a", other="b")])
     assert (found.rows, [row.who for row in found.crossings]) == ((), ["a -> b"])
+
+
+def test_two_tenants_are_one_row_however_much_opens_between_them() -> None:
+    ends = [(who, f"b-serve/{model}") for who in ("step", "trainer") for model in ("one", "two")]
+    opened = [flow(f"a-train/{who}", target, tenant="a", other="b") for who, target in ends]
+    opened += [flow("a-train/step", f"b-{place}/x", tenant="a", other="b") for place in "pqr"]
+    (row,) = changes([], opened).crossings
+    assert row.who == "a -> b"
+    assert row.what.startswith("a-train/step -> b-p/x 443/TCP; ")
+    assert row.what.endswith(" and 1 more")
+    (pair,) = changes([], opened[:4]).crossings
+    assert pair.what == "a-train/{step,trainer} -> b-serve/{one,two} 443/TCP"
 
 
 def test_what_is_open_in_both_trees_is_no_change() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tenon.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("each_tree_proved_once")
 ROOT = Path(__file__).parents[2]
 PLACE = "rendered/eu1/tenants/acme/foundation"
 DNS = f"{PLACE}/acme-train/cilium.io_ciliumnetworkpolicy_dns.yaml"
@@ -22,6 +23,15 @@ def copy(tmp_path: Path) -> Path:
     """A root that holds a copy of rendered/."""
     shutil.copytree(ROOT / "rendered", tmp_path / "rendered")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root whose copy of rendered/ is `widened`; nobody changes it further."""
+    folder = tmp_path_factory.mktemp("opened")
+    shutil.copytree(ROOT / "rendered", folder / "rendered")
+    widened(folder)
+    return folder
 
 
 @pytest.fixture
@@ -67,9 +77,8 @@ def test_each_tenants_claim_about_each_foreign_bucket_is_told(prove: Prove) -> N
     }
 
 
-def test_a_lock_that_is_lost_lowers_the_claim_about_that_bucket_alone(prove: Prove, copy: Path) -> None:
-    widened(copy)
-    code, out, _ = prove(copy, "--json")
+def test_a_lock_that_is_lost_lowers_the_claim_about_that_bucket_alone(prove: Prove, opened: Path) -> None:
+    code, out, _ = prove(opened, "--json")
     claims = {(each["tenant"], each["buckets"]): each["locks"] for each in cluster_of(json.loads(out))["storage"]}
     assert code == 1
     assert claims["acme", "globex"] == ["address-separated"]
@@ -84,17 +93,33 @@ def test_a_certificate_names_documents_and_lines(prove: Prove) -> None:
     assert "\napart: no pod of one tenant" in prove(ROOT, "--explain")[1]
 
 
-def test_a_counter_example_carries_the_flow_that_an_engine_can_be_asked(prove: Prove, copy: Path) -> None:
-    widened(copy)
-    found = cluster_of(json.loads(prove(copy, "--json")[1]))["invariants"]["apart"]["broken"][0]
+def test_a_certificate_names_every_class_with_the_rules_of_both_its_sides(prove: Prove) -> None:
+    found = cluster_of(json.loads(prove(ROOT, "--json", "--explain")[1]))
+    sides = {(each["class"], each["direction"]): each for each in found["invariants"]["apart"]["certificates"]}
+    assert {"acme", "globex", "initech"} == set(found["judged"])
+    assert not [each for each in sides.values() if not each["default_deny"] or each["foreign"]]
+    metrics = sides["acme-train/step", "ingress"]
+    (scrape,) = [each for each in metrics["allows"] if each.partition(":")[0].endswith(SCRAPE)]
+    assert scrape.endswith(f":{line_of(ROOT / SCRAPE, '- ports:')} spec.ingress[0].toPorts[0]")
+    assert "certificates" not in cluster_of(json.loads(prove(ROOT, "--json")[1]))["invariants"]["apart"]
+
+
+def test_a_broken_certificate_names_whom_the_rules_let_in(prove: Prove, opened: Path) -> None:
+    apart = cluster_of(json.loads(prove(opened, "--json", "--explain")[1]))["invariants"]["apart"]
+    sides = {(each["class"], each["direction"]): each["foreign"] for each in apart["certificates"]}
+    assert sides["acme-train/step", "ingress"] == ["globex-train/step"]
+    assert any(line.endswith("they open 1 classes of other tenants") for line in apart["evidence"])
+
+
+def test_a_counter_example_carries_the_flow_that_an_engine_can_be_asked(prove: Prove, opened: Path) -> None:
+    found = cluster_of(json.loads(prove(opened, "--json")[1]))["invariants"]["apart"]["broken"][0]
     assert found["answer"] == "allow"
     assert {found["probe"]["from"]["namespace"], found["probe"]["to"]["namespace"]} == {"globex-train", "acme-train"}
-    assert f"ask {json.dumps(found['probe'], sort_keys=True)}: allow" in prove(copy)[2]
+    assert f"ask {json.dumps(found['probe'], sort_keys=True)}: allow" in prove(opened)[2]
 
 
-def test_counter_examples_are_findings_at_the_rule_behind_them(prove: Prove, copy: Path) -> None:
-    widened(copy)
-    code, out, _ = prove(copy, "--sarif", "-")
+def test_counter_examples_are_findings_at_the_rule_behind_them(prove: Prove, opened: Path) -> None:
+    code, out, _ = prove(opened, "--sarif", "-")
     (run,) = json.loads(out)["runs"]
     places = {
         (result["ruleId"], place["artifactLocation"]["uri"], place["region"]["startLine"])
@@ -102,9 +127,31 @@ def test_counter_examples_are_findings_at_the_rule_behind_them(prove: Prove, cop
         for place in [result["locations"][0]["physicalLocation"]]
     }
     assert code == 1
-    assert ("apart", SCRAPE, line_of(copy / SCRAPE, "- ports:")) in places
-    assert ("names", DNS, line_of(copy / DNS, "- ports:")) in places
-    assert all((copy / uri).exists() for _, uri, _ in places)
+    assert ("apart", SCRAPE, line_of(opened / SCRAPE, "- ports:")) in places
+    assert ("names", DNS, line_of(opened / DNS, "- ports:")) in places
+    assert all((opened / uri).exists() for _, uri, _ in places)
+
+
+def test_every_finding_is_at_a_file_even_where_no_rule_is_behind_it(prove: Prove, copy: Path) -> None:
+    (copy / DNS).unlink()
+    for words, base in (((), copy), ((str(copy / "rendered/eu1"), "--root", str(ROOT)), copy / "rendered/eu1")):
+        uris = {
+            result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            for result in json.loads(prove(copy, *words, "--sarif", "-")[1])["runs"][0]["results"]
+        }
+        assert any(uri.endswith("core_serviceaccount_step.yaml") for uri in uris)
+        assert not [uri for uri in uris if uri.startswith("/") or not (base / uri).is_file()]
+
+
+def test_a_refusal_that_is_about_no_file_is_a_finding_at_one_if_there_is_one(prove: Prove, tmp_path: Path) -> None:
+    (tmp_path / "rendered/eu1").mkdir(parents=True)
+    (nowhere,) = json.loads(prove(tmp_path, "--sarif", "-")[1])["runs"][0]["results"]
+    assert "locations" not in nowhere
+    file = tmp_path / "rendered/eu1/core_configmap_a.yaml"
+    file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: b}\n")
+    (somewhere,) = json.loads(prove(tmp_path, "--sarif", "-")[1])["runs"][0]["results"]
+    place = somewhere["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place == "rendered/eu1/core_configmap_a.yaml"
 
 
 def test_a_proof_without_a_fault_has_rules_and_no_findings(prove: Prove, tmp_path: Path) -> None:
@@ -128,10 +175,9 @@ def test_every_refused_file_is_named_and_is_a_finding(prove: Prove, copy: Path) 
     assert (DNS in said, "field `unknown`" in said) == (True, True)
 
 
-def test_one_tenants_change_is_judged_against_everyone(prove: Prove, copy: Path) -> None:
-    assert prove(copy, "--only", "acme")[0] == 0
-    widened(copy)
-    code, _, said = prove(copy, "--only", "acme")
+def test_one_tenants_change_is_judged_against_everyone(prove: Prove, opened: Path) -> None:
+    assert prove(ROOT, "--only", "acme")[0] == 0
+    code, _, said = prove(opened, "--only", "acme")
     assert (code, "only acme: what else" in said) == (1, True)
     assert "apart: acme-train/step: globex-train/step -> acme-train/step on 9464/TCP" in said
 

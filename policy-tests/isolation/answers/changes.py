@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 OPENED, CLOSED = "opened", "closed"
 PLATFORM = "platform"
 _TENANT = "<tenant>"
-_NAMED = 3  # tenants or hosts that a row names before it counts
+_NAMED = 3  # tenants, hosts or flows that a row names before it counts
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ class FlowChanges:
     def closed(self) -> tuple[OpenFlow, ...]:
         return _ordered(self.before.flows - self.after.flows)
 
+    @cached_property
+    def crossing(self) -> tuple[OpenFlow, ...]:
+        """Flows between two tenants that were not open before; there should be none."""
+        return tuple(flow for flow in self.opened if flow.is_crossing)
+
     @property
     def crossings(self) -> tuple[FlowRow, ...]:
-        """Flows between two tenants that were not open before; there should be none."""
-        found = [flow for flow in self.opened if flow.is_crossing]
+        """The same, one row for each ordered pair of tenants."""
+        pairs = _grouped(self.crossing, lambda flow: (flow.source_tenant, flow.target_tenant))
         return tuple(
-            FlowRow(f"{source} -> {target}", OPENED, what)
-            for (source, target), flows in _grouped(
-                found, lambda flow: (flow.source_tenant, flow.target_tenant)
-            ).items()
-            for what in _merged(flows)
+            FlowRow(f"{source} -> {target}", OPENED, _listed(list(_merged(flows))))
+            for (source, target), flows in sorted(pairs.items())
         )
 
     @cached_property
@@ -136,19 +138,32 @@ def _rows(changed: Mapping[str, Iterable[OpenFlow]]) -> Iterator[FlowRow]:
 
 
 def _merged(flows: Iterable[OpenFlow]) -> Iterator[str]:
-    """Lines in which accounts of one namespace, then ports, stand together."""
+    """Lines in which ports, then accounts of one namespace on either end, stand together."""
     ports: dict[tuple[str, str, Kind, str], list[str]] = {}
     for flow in flows:
         ports.setdefault((flow.source, flow.target, flow.kind, flow.name), []).append(flow.port)
-    sources: dict[tuple[str, str, Kind, str, tuple[str, ...]], list[str]] = {}
+    sources: dict[tuple[str, str, Kind, str, str], list[str]] = {}
     for (source, target, kind, name), found in ports.items():
         namespace, _, account = source.rpartition("/")
-        key = (namespace, target, kind, name, tuple(sorted(found)))
-        sources.setdefault(key, []).append(account)
-    for (namespace, target, kind, name, found_ports), accounts in sorted(sources.items()):
-        who = accounts[0] if len(accounts) == 1 else f"{{{','.join(sorted(accounts))}}}"
-        source = f"{namespace}/{who}" if namespace else who
-        yield str(OpenFlow(source, target, ", ".join(found_ports), name, kind))
+        sources.setdefault((namespace, target, kind, name, ", ".join(sorted(found))), []).append(account)
+    targets: dict[tuple[str, str, Kind, str, str], list[str]] = {}
+    for (source, target, kind, name, shown), accounts in sources.items():
+        namespace, _, account = target.rpartition("/")
+        key = (_together(source, accounts), namespace or target, kind, name, shown)
+        targets.setdefault(key, []).append(account if namespace else "")
+    for (source, target, kind, name, shown), accounts in sorted(targets.items()):
+        yield str(OpenFlow(source, _together(target, accounts), shown, name, kind))
+
+
+def _together(namespace: str, accounts: list[str]) -> str:
+    """`acme-train/{step,trainer}`."""
+    who = accounts[0] if len(accounts) == 1 else f"{{{','.join(sorted(accounts))}}}"
+    return f"{namespace}/{who}".strip("/")
+
+
+def _listed(lines: list[str]) -> str:
+    more = f" and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    return f"{'; '.join(lines[:_NAMED])}{more}"
 
 
 def _abstract(flow: OpenFlow, tenant: str) -> OpenFlow:

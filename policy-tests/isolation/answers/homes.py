@@ -5,7 +5,7 @@ the tenant that it is about. Code scanning shows a finding at a file or not at a
 from collections.abc import Iterable, Iterator
 
 from isolation.classes.profile import NAME, NAMESPACE
-from isolation.manifests.tree import Document, Tree
+from isolation.manifests.tree import Tree
 from isolation.results import CounterExample, Result
 
 _PLANES = ("train", "serve")
@@ -13,24 +13,23 @@ _PLANES = ("train", "serve")
 
 def homes(tree: Tree, results: Iterable[Result]) -> dict[str, str]:
     """Of everyone in the counter-examples, and of `` for an invariant that had nothing to ask: the file."""
-    found: dict[str, str] = {}
-    for result in results:
-        for who in (example.who for example in result.broken or (CounterExample("", ""),)):
-            if who not in found:
-                found[who] = home(tree, who).file
-    return found
+    whos = {example.who for result in results for example in result.broken or (CounterExample("", ""),)}
+    if not whos:
+        return {}
+    known = _files(tree)
+    profile = tree.one("ConfigMap", NAMESPACE, NAME).file
+    return {who: next((known[word] for word in _words(who) if word in known), profile) for who in whos}
 
 
-def home(tree: Tree, who: str) -> Document:
-    """Of `namespace/account`, a namespace, a tenant, or an object of the cluster by its name; else the profile."""
-    return next(_candidates(tree, who.partition(" ")[0]))
+def _words(who: str) -> Iterator[str]:
+    """`namespace/account`, else its namespace; a tenant by its namespaces; an object of the cluster by its name."""
+    word = who.partition(" ")[0]
+    namespace = word.partition("/")[0]
+    yield from (word, namespace, *(f"{namespace}-{plane}" for plane in _PLANES))
 
 
-def _candidates(tree: Tree, word: str) -> Iterator[Document]:
-    namespace, _, account = word.partition("/")
-    named = {namespace, *(f"{namespace}-{plane}" for plane in _PLANES)}
-    accounts = tree.of_kind("ServiceAccount")
-    yield from (each for each in accounts if (each.namespace, each.name) == (namespace, account))
-    yield from (each for each in tree.of_kind("Namespace") if each.name in named)
-    yield from (each for each in tree.documents if each.namespace is None and each.name == word)
-    yield tree.one("ConfigMap", NAMESPACE, NAME)
+def _files(tree: Tree) -> dict[str, str]:
+    """By `namespace/account` and by the names of objects of the cluster, namespaces before all others."""
+    found = {each.name: each.file for each in tree.documents if each.namespace is None}
+    found |= {each.name: each.file for each in tree.of_kind("Namespace")}
+    return found | {f"{each.namespace}/{each.name}": each.file for each in tree.of_kind("ServiceAccount")}
