@@ -26,6 +26,17 @@ APPLICATION: Body = {
     "spec": {
         "project": "addons",
         "source": {"repoURL": URL, "targetRevision": f"sha256:{'a' * 64}", "path": ".", "helm": {"valuesObject": {}}},
+        "destination": {"server": "https://kubernetes.default.svc", "namespace": "kueue-system"},
+        "syncPolicy": {
+            "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
+            "syncOptions": [
+                "ApplyOutOfSyncOnly=true",
+                "CreateNamespace=false",
+                "FailOnSharedResource=true",
+                "Prune=confirm",
+                "ServerSideApply=true",
+            ],
+        },
     },
 }
 
@@ -33,6 +44,11 @@ APPLICATION: Body = {
 def faults(*bodies: Body) -> list[str]:
     tree = Tree(tuple(Document(body["metadata"]["name"], body, {}) for body in bodies))
     return [str(fault) for fault in chart_faults(tree, {"acme-train", "acme-serve"})]
+
+
+def ignore(spec: Body, entry: Body) -> None:
+    spec["ignoreDifferences"] = [entry]
+    spec["syncPolicy"]["syncOptions"].append("RespectIgnoreDifferences=true")
 
 
 def test_a_pinned_chart_of_the_project_is_accepted() -> None:
@@ -65,9 +81,15 @@ def test_a_wider_project_is_noticed(change: Callable[[Body], object], text: str)
         (lambda spec: spec["source"].update(targetRevision="0.19.2"), "named by its digest"),
         (lambda spec: spec["source"].update(repoURL="oci://elsewhere.example/kueue"), "does not name it"),
         (lambda spec: spec.update(project="platform"), "in project platform"),
-        (lambda spec: spec["source"]["helm"].update(fileParameters=[]), "more than a chart"),
-        (lambda spec: spec["source"].update(plugin={}), "more than a chart"),
-        (lambda spec: spec.update(syncPolicy={"managedNamespaceMetadata": {"labels": {}}}), "namespace's labels"),
+        (lambda spec: spec["source"]["helm"].update(fileParameters=[]), "field fileParameters"),
+        (lambda spec: spec["source"].update(plugin={}), "field plugin"),
+        (lambda spec: spec["source"].update(directory={"include": "*"}), "field directory"),
+        (lambda spec: spec["source"].update(path="other"), "source.path is other"),
+        (lambda spec: spec["syncPolicy"].update(managedNamespaceMetadata={}), "field managedNamespaceMetadata"),
+        (lambda spec: spec["syncPolicy"]["syncOptions"].append("Replace=true"), "Replace=true"),
+        (lambda spec: spec["destination"].update(namespace="acme-train"), "goes to acme-train"),
+        (lambda spec: spec["destination"].update(name="elsewhere"), "field name"),
+        (lambda spec: ignore(spec, {"group": "", "kind": "Namespace"}), "lets Namespace differ"),
     ],
 )
 @pytest.mark.requirement("H29")

@@ -41,16 +41,18 @@ def every_kind(project: Body) -> None:
 
 OWNERSHIP = [
     Mutant("H1", "kinds", *EXECUTOR, at("kind", "PersistentVolume"), ("rights",)),
-    Mutant("H1", "kinds", *STABLE, at("kind", "Ingress"), ("hosts", "rollouts")),
+    Mutant("H1", "kinds", *STABLE, at("kind", "Ingress"), ("delivery", "hosts", "rollouts")),
     Mutant("H1", "kinds", *WORKFLOWS, in_manifest("kind: JobSet", "kind: Job"), ("accounts", "nodes")),
-    Mutant("H2", "own-names", *ROLLOUT, at("metadata/annotations/peer", "globex-serve")),
-    Mutant("H2", "own-names", *ROLLOUT, at("metadata/annotations/secret", "tenants/globex/bucket")),
+    Mutant("H2", "own-names", *ROLLOUT, at("metadata/annotations/peer", "globex-serve"), ("sync-options",)),
+    Mutant("H2", "own-names", *ROLLOUT, at("metadata/annotations/secret", "tenants/globex/bucket"), ("sync-options",)),
     Mutant("H2", "own-names", *WORKFLOWS, in_manifest("s3://tenon-acme", "s3://tenon-globex/x"), ("buckets",)),
     Mutant("H2", "own-names", "LocalQueue", TRAIN, "", at("spec/clusterQueue", "globex"), ("compute-quotas",)),
     Mutant("H30", "labels", *ROLLOUT, drop("metadata/labels/tenon.dev~tenant")),
     Mutant("H30", "labels", *ROLLOUT, at("spec/template/metadata/labels/tenon.dev~tenant", "globex"), ("own-names",)),
-    Mutant("H31", "offboarding", "Namespace", None, "acme-train", drop("metadata/annotations")),
-    Mutant("H31", "offboarding", "Cohort", None, "tenants", at("metadata/annotations/of", "acme-train")),
+    Mutant("H31", "offboarding", "Namespace", None, "acme-train", drop("metadata/annotations"), ("sync-options",)),
+    Mutant(
+        "H31", "offboarding", "Cohort", None, "tenants", at("metadata/annotations/of", "acme-train"), ("sync-options",)
+    ),
     Mutant("H32", "once", *STABLE, at("metadata/name", "replies-canary"), ("hosts", "rollouts")),
 ]
 RIGHTS = [
@@ -151,7 +153,9 @@ DELIVERY = [
     Mutant("H29", "delivery", *WORKLOADS, at("spec/project", "platform")),
     Mutant("H29", "delivery", *WORKLOADS, at("spec/source/path", "rendered/eu1/tenants")),
     Mutant("H29", "delivery", *FOUNDATION, at("spec/syncPolicy/managedNamespaceMetadata", {"labels": {}})),
-    Mutant("H29", "sync-options", *FOUNDATION, append("spec/syncPolicy/syncOptions", "ServerSideAply=true")),
+    Mutant(
+        "H29", "sync-options", *FOUNDATION, append("spec/syncPolicy/syncOptions", "ServerSideAply=true"), ("delivery",)
+    ),
     Mutant("H29", "sync-options", *ROLLOUT, at("metadata/annotations/argocd.argoproj.io~sync-options", "Replace=true")),
     Mutant("H29", "sync-options", *ROLLOUT, at("metadata/annotations/argocd.argoproj.io~hook", "PreSync")),
 ]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from isolation.classes.inventory import Inventory
 from isolation.objects import (
     admission,
+    annotations,
     credentials,
     delivery,
     ownership,
@@ -47,6 +48,6 @@ GROUPS: dict[str, tuple[Callable[[Inventory], Result], ...]] = {
     "admission": (admission.admission,),
     "workflows": (workflows.workflows, workflows.schedules),
     "roll-outs": (rollouts.rollouts, rollouts.analyses, rollouts.peaks),
-    "delivery": (delivery.delivery, delivery.sync_options),
+    "delivery": (delivery.delivery, annotations.sync_options),
     "references": (references.references, references.selections),
 }
