@@ -67,20 +67,29 @@ def open_flows(cluster: Cluster) -> tuple[OpenFlow, ...]:
     found: set[OpenFlow] = set()
     for pods in (each for each in cluster.classes.all if each.exists):
         for other, ports in cluster.reached(pods, EGRESS):
-            found.update(_flow(cluster, (pods, other), ports))
+            at_the_other = cluster.open_ports(cluster.side(other, INGRESS), pods.identity)
+            found.update(_flow(cluster, (pods, other), _both(ports, at_the_other)))
         for other, ports in cluster.reached(pods, INGRESS):
             if other.identity.is_node:
                 continue
-            found.update(_flow(cluster, (other, pods), ports))
+            at_the_other = cluster.open_ports(cluster.side(other, EGRESS), pods.identity)
+            found.update(_flow(cluster, (other, pods), _both(ports, at_the_other)))
         found.update(_names(cluster, pods))
     return tuple(sorted(found, key=str))
 
 
-def _flow(cluster: Cluster, flow: tuple[Party, Party], ports: tuple[Port, ...]) -> Iterator[OpenFlow]:
-    source, destination = flow
+def _both(ports: tuple[Port, ...], others: tuple[Port, ...]) -> tuple[Port, ...]:
+    if len(others) == len(ports) and others == ports:
+        return ports
+    open_too = set(others)
+    return tuple(port for port in ports if port in open_too)
+
+
+def _flow(cluster: Cluster, flow: tuple[Party, Party], both: tuple[Port, ...]) -> Iterator[OpenFlow]:
+    """both: the ports that are open on both sides."""
+    _, destination = flow
     if any(isinstance(party, PodClass) and not party.exists and party.role.tenant for party in flow):
         return
-    both = [port for port in ports if cluster.world.flow(source.identity, destination.identity, port).is_allowed]
     if len(both) == len(cluster.ports):
         yield _open(flow, EVERY_PORT)
     else:

@@ -82,6 +82,32 @@ class Side:
             return SideVerdict(is_allowed=True, is_enforced=True, by=tuple(matching))
         return SideVerdict(is_allowed=self._is_open(peer), is_enforced=self.is_enforced)
 
+    def open_ports(self, peer: Identity, ports: tuple[Port, ...]) -> tuple[Port, ...]:
+        """Of these ports, those to which `decide` says yes.
+
+        It looks at the rules that select a peer, at whether it is the node, and on egress at ports that it names: peers
+        without such, and alike in the rest, are decided about once.
+        """
+        selecting = self.selecting(peer)
+        if self.is_shut(selecting, peer):
+            return ()
+        if self.own_ports is None and peer.named_ports:
+            return self._open_ports(selecting, peer, ports)
+        key = selecting, peer.is_node
+        asked, found = self._decided.get(key, (None, ()))
+        if asked is not ports:
+            found = self._open_ports(selecting, peer, ports)
+            self._decided[key] = ports, found
+        return found
+
+    def _open_ports(self, selecting: tuple[Rule, ...], peer: Identity, ports: tuple[Port, ...]) -> tuple[Port, ...]:
+        return tuple(port for port in ports if self.decide(selecting, peer, port).is_allowed)
+
+    @cached_property
+    def _decided(self) -> dict[tuple[tuple[Rule, ...], bool], tuple[tuple[Port, ...], tuple[Port, ...]]]:
+        """Rules that select, and whether they select the node: the ports asked about, and those of them open."""
+        return {}
+
     def is_shut(self, selecting: Iterable[Rule], peer: Identity) -> bool:
         """Whether `decide` says no on every port, because nothing allows anything."""
         return bool(self.error) or (not self._is_open(peer) and all(rule.is_deny for rule in selecting))
