@@ -11,8 +11,8 @@ from typing import Any
 from isolation.classes.inventory import PLANES, spec_of, tenant_of
 from isolation.manifests.pods import Body
 from isolation.manifests.tree import Document, Tree
-from isolation.objects.applications import SERVER, differences
 from isolation.objects.allowed_kinds import OF_TENANTS
+from isolation.objects.applications import SERVER, differences
 
 _CONTROLLER = "argocd:argocd-application-controller"
 _OF_ARGOCD = tuple({"group": "argoproj.io", "kind": kind} for kind in ("AppProject", "Application", "ApplicationSet"))
