@@ -62,6 +62,7 @@ RESERVED_IDS = frozenset(
     }
 )
 
+RESERVED_STARTS = ("directory-", "s3-", "slots-", "webhooks-")  # what names of a tenant's objects begin with
 RESERVED_ENDS = ("-dns", "-foundation", "-serve", "-train", "-workloads")  # what names of a tenant's objects end in
 
 # What names of a model's objects end in; `x-b` beside a model `x` would be two things.
@@ -89,6 +90,8 @@ def refusal_of(tenant_id: str) -> str | None:
         return "the id is reserved; choose another"
     if tenant_id.endswith(RESERVED_ENDS):
         return f"an id does not end in {', '.join(RESERVED_ENDS)} (another tenant's objects do); choose another"
+    if tenant_id.startswith(RESERVED_STARTS):
+        return f"an id does not begin with {', '.join(RESERVED_STARTS)} (another tenant's objects do); choose another"
     return None
 
 
@@ -104,7 +107,7 @@ def derived(tenant: str, *, prefix: str) -> Iterator[str]:
     """Names that say whose they are; others may go on behind a dash."""
     yield from (f"{tenant}{end}" for end in RESERVED_ENDS if end != "-dns")
     yield bucket(prefix, tenant)
-    yield from (f"{kind}-{tenant}" for kind in ("s3", "directory", "slots", "webhooks"))
+    yield from (f"{start}{tenant}" for start in RESERVED_STARTS)
 
 
 GROUND = "ground"  # part of the platform tree that add-ons need before they run: namespaces, accounts, settings

@@ -19,7 +19,11 @@ def refuse_places(platform: Platform, document: Document, tenants: Sequence[Tena
         text = f"{name!r} is a namespace with rules of its own; choose one that the Gateway has alone, such as gateway"
         document.refuse(("gateway", "namespace"), text)
     _refuse_nodes(platform, document)
+    bucket = f"{platform.storage.bucket_prefix}-"
     for each in tenants:
+        if each.tenant.id.startswith(bucket):
+            text = f"{each.tenant.id!r}: begins with {bucket} (storage.bucketPrefix), as another tenant's bucket does"
+            each.document.refuse((), f"{text}; choose another id")
         own = tuple(naming.derived(each.tenant.id, prefix=platform.storage.bucket_prefix))
         for path, chosen in _chosen(platform):
             if taken := next((one for one in own if chosen == one or chosen.startswith(f"{one}-")), None):

@@ -261,6 +261,11 @@ def test_faults_of_all_files_are_said_at_once(root: Path, edit: Edit) -> None:
         ("1abc", "begins with a letter"),
         ("acme-train", "does not end in"),
         ("acme-dns", "does not end in"),
+        ("s3-acme", "does not begin with"),
+        ("directory-acme", "does not begin with"),
+        ("slots-acme", "does not begin with"),
+        ("webhooks-acme", "does not begin with"),
+        ("tenon-acme", "as another tenant's bucket does; choose another id"),
         ("acme_x", "lower-case DNS label"),
     ],
 )

@@ -8,6 +8,7 @@ CONTAINER = f"{POD}/containers/0"
 ADMISSION, BINDING = "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"
 PROJECT = ("AppProject", "argocd", "acme")
 WORKLOADS, FOUNDATION = ("Application", "argocd", "acme-workloads"), ("Application", "argocd", "acme-foundation")
+DENY = ("NetworkPolicy", TRAIN, "default-deny")
 WORKFLOWS = ("WorkflowTemplate", TRAIN, "finetune-")
 ROLLOUT = ("Rollout", SERVE, "replies")
 STABLE = ("Service", SERVE, "replies-stable")
@@ -53,6 +54,7 @@ OWNERSHIP = [
     Mutant(
         "H31", "offboarding", "Cohort", None, "tenants", at("metadata/annotations/of", "acme-train"), ("sync-options",)
     ),
+    Mutant("", "object-metadata", *DENY, at("metadata/generateName", "default-deny-")),
     Mutant("H32", "once", *STABLE, at("metadata/name", "replies-canary"), ("hosts", "rollouts")),
 ]
 RIGHTS = [

@@ -3,42 +3,58 @@
 These read the whole tree, so that they ask nothing of verdicts.
 """
 
-from collections.abc import Collection, Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from isolation.classes.buckets import bucket
 from isolation.classes.cluster import Cluster
 from isolation.classes.edges import S3_PORT
+from isolation.classes.inventory import tenant_of
 from isolation.classes.roles import STORAGE, Roles
 from isolation.classes.services import WRITTEN_BY_HAND, Service, services_of, tenant_behind
 from isolation.manifests.everywhere import Everywhere
 from isolation.manifests.tree import Document
 from isolation.results import CounterExample, Result
 
+_Place = tuple[str | None, str | None]  # whose folder, and namespace
 _KEY = "serviceAccountName"
+_ALIAS = "serviceAccount"  # the older spelling, which the API server still takes
+_OF_PLANE = {
+    "serve": re.compile("default|deployer|model"),
+    "train": re.compile(r"default|executor|step|trainer(-\d+)?"),
+}
+_NONE = re.compile("(?!)")
 _PARAMETER = "{{"  # of a workflow, filled in when it runs: the account of a slot, which the dispatcher assigns
 
 
 def accounted(cluster: Cluster) -> Result:
-    """Every pod template runs as an account that is rendered beside it; one on the node's network is the node."""
+    """Every pod template runs as an account that is rendered beside it, in the same owner's folder: beside a gateway of
+    a tenant stand the accounts of the platform, which reach more. One on the node's network is the node."""
     inventory = cluster.inventory
-    rendered: dict[str | None, set[str]] = {}
-    for document in cluster.tree.of_kind("ServiceAccount"):
-        rendered.setdefault(document.namespace, set()).add(document.name)
+    rendered: dict[_Place, set[str]] = {}
     asked, broken, on_nodes = 0, dict[CounterExample, None](), dict[str, None]()
+    for document in cluster.tree.of_kind("ServiceAccount"):
+        asked += 1
+        rendered.setdefault(_place(document), set()).add(document.name)
+        if not _is_derived(document, inventory.namespaces):
+            what = f"{document.namespace}/{document.name} is no account of {_whose(document)}"
+            broken[CounterExample(document.file, what)] = None
     for pod in inventory.pods:
         asked += 1
         if pod.spec.get("hostNetwork"):
             on_nodes[f"{pod} runs on the node's network: it is identity `host`"] = None
-        elif not _is_known(pod.account, rendered.get(pod.document.namespace, ())):
+        elif _ALIAS in pod.spec:
+            broken[CounterExample(pod.document.file, f"{pod} names its account by {_ALIAS}; write {_KEY}")] = None
+        elif not _is_known(pod.account, rendered.get(_place(pod.document), ())):
             broken[_strange(pod.document, pod.account)] = None
     everywhere = Everywhere(_accounts)
     for document in inventory.objects:
         for account in everywhere.inside(document.body):
             asked += 1
-            if not _is_known(account, rendered.get(document.namespace, ())):
+            if not _is_known(account, rendered.get(_place(document), ())):
                 broken[_strange(document, account)] = None
-    claim = "every pod of the tree runs as a rendered account"
+    claim = "every pod runs as an account that its owner's folder holds"
     return Result("accounted", claim, asked, tuple(broken), evidence=tuple(on_nodes))
 
 
@@ -66,6 +82,25 @@ def backends(cluster: Cluster) -> Result:
     return Result("backends", claim, asked, tuple(broken), row="H15", evidence=evidence)
 
 
+def _place(document: Document) -> _Place:
+    return tenant_of(document), document.namespace
+
+
+def _whose(document: Document) -> str:
+    return tenant_of(document) or "the platform"
+
+
+def _is_derived(account: Document, namespaces: Mapping[str, str]) -> bool:
+    """Whether the account is one of those that each tenant has; of the platform, whether it stands outside of tenants'
+    namespaces, where its names are roles.py's."""
+    tenant, namespace = _place(account)
+    if tenant is None:
+        return namespace not in namespaces
+    if namespace == STORAGE:
+        return account.name == f"s3-{tenant}"
+    return bool(_OF_PLANE.get((namespace or "").removeprefix(f"{tenant}-"), _NONE).fullmatch(account.name))
+
+
 def _is_known(account: str, rendered: Collection[str]) -> bool:
     """Whether the account is rendered; of one with a parameter in it, whether one is that it may become."""
     prefix, parameter, _ = account.partition(_PARAMETER)
@@ -73,7 +108,8 @@ def _is_known(account: str, rendered: Collection[str]) -> bool:
 
 
 def _strange(document: Document, account: str) -> CounterExample:
-    what = f"a pod runs as {document.namespace}/{account}, which is not rendered; no class is known to be its own"
+    where = "is not rendered in the folder of " + _whose(document)
+    what = f"a pod runs as {document.namespace}/{account}, which {where}; no class is known to be its own"
     return CounterExample(document.file, what)
 
 

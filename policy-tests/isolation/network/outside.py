@@ -55,9 +55,7 @@ def addresses(cluster: Cluster) -> Result:
             if (owned := owners.get(normal(name))) and pods.role.tenant not in owned:
                 what = f"reaches the addresses of {name}, a name of {', '.join(sorted(owned))}, on {shown(ports)}"
                 broken.append(_to(pods, other, ports[0], what=what, verdict=verdict))
-            elif any(
-                rule.server_names is None for p in ports for rule in cluster.alternatives(pods, other.identity, p)
-            ):
+            elif any(not _is_held(cluster.alternatives(pods, other.identity, port)) for port in ports):
                 what = f"reaches {name} on {shown(ports)} without server names, and its addresses may be shared"
                 broken.append(_to(pods, other, ports[0], what=what, verdict=verdict))
             else:
@@ -113,6 +111,12 @@ def resolvers(cluster: Cluster) -> Result:
             broken += _asked_resolvers(cluster, pods, group, ports=ports)
     claim = "no pod of a tenant asks another resolver, plainly or over TLS or HTTPS"
     return Result("resolvers", claim, asked, tuple(broken), row="H14", number=4)
+
+
+def _is_held(rules: Iterable[Rule]) -> bool:
+    """Whether every allow is held to server names; a flow that no rule allows, but no rule denies either, is not."""
+    found = tuple(rules)
+    return bool(found) and all(rule.server_names is not None for rule in found)
 
 
 def _is_no_resolver(cluster: Cluster, party: Party) -> bool:

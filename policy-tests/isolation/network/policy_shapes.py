@@ -20,6 +20,8 @@ _SHARED_NAMESPACES = frozenset(
     {"tenon-system", "storage", "monitoring", "argocd"}
 )  # where a tenant's folder may also hold objects
 _RESERVED = frozenset({"default", "models", "platform"})  # would share a bucket, a gateway or a folder with ours
+_ENDS = ("-foundation", "-serve", "-train", "-workloads")
+_STARTS = ("directory-", "s3-", "slots-", "webhooks-")
 _SERVES_MANY = frozenset({"webhooks"})  # one DNS rule per tenant with callbacks beside its own
 _OUTSIDE = frozenset({"all", "world", "world-ipv4", "world-ipv6"})
 
@@ -148,7 +150,12 @@ def own_place(cluster: Cluster) -> Result:
     faults = [
         CounterExample(tenant, "is no tenant id; rename it")
         for tenant in cluster.classes.tenants
-        if not TENANT_ID.fullmatch(tenant) or tenant in _RESERVED or tenant.endswith(("-train", "-serve"))
+        if not TENANT_ID.fullmatch(tenant) or tenant in _RESERVED or tenant.endswith(_ENDS)
+    ]
+    faults += [
+        CounterExample(tenant, "begins as names of another tenant's objects do; rename it")
+        for tenant in cluster.classes.tenants
+        if tenant.startswith((*_STARTS, f"{cluster.profile.bucket_prefix}-"))
     ]
     planes = {f"{tenant}-{plane}": plane for tenant in cluster.classes.tenants for plane in ("train", "serve")}
     namespaces = {document.name: document for document in cluster.tree.of_kind("Namespace")}

@@ -12,6 +12,7 @@ from isolation.objects import (
     annotations,
     credentials,
     delivery,
+    metadata,
     ownership,
     placement,
     quotas,
@@ -32,6 +33,7 @@ GROUPS: dict[str, tuple[Callable[[Inventory], Result], ...]] = {
         ownership.labels,
         ownership.offboarding,
         ownership.once,
+        metadata.object_metadata,
     ),
     "rights": (rights.rights, rights.escalation, rights.accounts),
     "quotas": (

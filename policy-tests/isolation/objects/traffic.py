@@ -15,15 +15,19 @@ from isolation.results import CounterExample, Result
 _ROUTES = ("HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute")
 _HOST_PARTS = 4  # model, tenant, and a domain of two at least
 _WITH_PORTS = frozenset({"HTTPRoute", "PodMonitor", "Service"})  # and every kind that may hold a pod
+_SERVICE_KEYS = frozenset({"clusterIP", "ports", "selector", "type"})
+_OF_PLATFORM = frozenset({"publishNotReadyAddresses"})  # members of a store find each other before they are ready
+_SERVICE_PORT_KEYS = frozenset({"name", "port", "protocol", "targetPort"})
 _PORT_KEYS = frozenset({"containerPort", "hostPort", "number", "port", "targetPort"})
 
 
 def services(inventory: Inventory) -> Result:
-    """Reached inside the cluster only, by a selector of pods: other types open the node or lead a name elsewhere."""
-    documents = list(inventory.kind("Service"))
+    """Reached inside the cluster only, by a selector of pods: other types open the node or lead a name elsewhere, and
+    an address of one's own choice may be the resolver's. The platform's too; its Gateway's is made by Cilium."""
+    documents = [each for each in inventory.objects if each.kind == "Service"]
     faults = [CounterExample(document.file, fault) for document in documents for fault in _service_faults(document)]
     asked = len(inventory.tenants) + len(documents)
-    claim = "Services of tenants are ClusterIP, of pods, by selector"
+    claim = "Services are ClusterIP, of pods, by selector, and nothing else"
     return Result("services", claim, asked, tuple(faults), row="H15")
 
 
@@ -74,9 +78,12 @@ def _service_faults(document: Document) -> Iterator[str]:
         yield f"Service of type {spec['type']}; use ClusterIP"
     if not spec.get("selector"):
         yield "Service without selector; select pods"
-    for key in ("externalIPs", "externalName", "loadBalancerIP", "publishNotReadyAddresses"):
-        if spec.get(key):
-            yield f"Service with {key}"
+    if spec.get("clusterIP", "None") != "None":
+        yield f"Service at address {spec['clusterIP']}; leave it to the cluster, or None for the pods' own"
+    known = _SERVICE_KEYS if tenant_of(document) else _SERVICE_KEYS | _OF_PLATFORM
+    yield from (f"Service with {key}, which is none of {', '.join(sorted(known))}" for key in spec if key not in known)
+    for port in spec.get("ports") or ():
+        yield from (f"port of a Service with {key}" for key in port if key not in _SERVICE_PORT_KEYS)
 
 
 def _route_faults(inventory: Inventory, route: Document) -> Iterator[str]:
