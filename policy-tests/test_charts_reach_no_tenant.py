@@ -29,6 +29,7 @@ APPLICATION: Body = {
         "destination": {"server": "https://kubernetes.default.svc", "namespace": "kueue-system"},
         "syncPolicy": {
             "automated": {"enabled": True, "prune": True, "selfHeal": True, "allowEmpty": False},
+            "retry": {"limit": 10, "refresh": True, "backoff": {"duration": "10s", "factor": 2, "maxDuration": "5m"}},
             "syncOptions": [
                 "ApplyOutOfSyncOnly=true",
                 "CreateNamespace=false",

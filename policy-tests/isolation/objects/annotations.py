@@ -92,8 +92,8 @@ def sync_options(inventory: Inventory) -> Result:
         options = [text.strip() for text in annotations.get(_OPTIONS, "").split(",") if text.strip()]
         wrong = [text for text in options if not _is_known(text, _OBJECT_OPTIONS)]
         if document.kind == "Application":
-            listed = (spec_of(document).get("syncPolicy") or {}).get("syncOptions") or []
-            wrong += [str(text) for text in listed if not _is_known(str(text), _SYNC_OPTIONS)]
+            listed = _options_of(document)
+            wrong += [text for text in listed if not _is_known(text, _SYNC_OPTIONS)]
             asked += len(listed)
         asked += 1 + len(annotations)
         faults += [CounterExample(document.file, f"sync option {text} is none, or not ours") for text in wrong]
@@ -103,9 +103,9 @@ def sync_options(inventory: Inventory) -> Result:
 
 
 def annotations_of(document: Document) -> dict[str, str]:
-    """As texts; empty where there are none."""
-    found = (document.body.get("metadata") or {}).get("annotations") or {}
-    return {str(key): str(value) for key, value in found.items()}
+    """As texts; empty where there are none, or where that is no mapping (metadata.py tells)."""
+    found = (document.body.get("metadata") or {}).get("annotations")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def wave_of(document: Document) -> int:
@@ -132,6 +132,12 @@ def _out_of_turn(document: Document) -> Iterator[str]:
         yield f"is applied in wave {wave}, when pods may run already; what isolates has a negative wave"
     if document.kind in _STARTS_PODS and wave < 0:
         yield f"starts pods in wave {wave}, before what isolates them is all there; 0 is the first"
+
+
+def _options_of(application: Document) -> list[str]:
+    policy = spec_of(application).get("syncPolicy")
+    listed = policy.get("syncOptions") if isinstance(policy, dict) else None
+    return [str(text) for text in listed] if isinstance(listed, list) else []
 
 
 def _is_known(text: str, known: dict[str, set[str]]) -> bool:

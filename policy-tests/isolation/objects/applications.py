@@ -20,6 +20,7 @@ SERVER = "https://kubernetes.default.svc"  # Argo CD runs in the cluster that it
 # Git's branch of what was reviewed, by its full name: a tag of the same name is another.
 _REVISION = "refs/heads/main"
 _RENDERED = "rendered"
+BACKOFF = {"duration": "10s", "factor": 2, "maxDuration": "5m"}
 AUTOMATED = {"allowEmpty": False, "enabled": True, "prune": True, "selfHeal": True}
 OPTIONS = ("ApplyOutOfSyncOnly=true", "CreateNamespace=false", "FailOnSharedResource=true", "ServerSideApply=true")
 _OF_WORKLOADS = ("PruneLast=true", "RespectIgnoreDifferences=true")
@@ -53,7 +54,7 @@ class Source:
 def source_of(tree: Tree) -> Source:
     """As the platform's own Application has it; the folder as it is on disk, where that is known."""
     application = next((each for each in tree.of_kind("Application") if each.name == PLATFORM), None)
-    source = _mapping(spec_of(application).get("source")) if application else {}
+    source: Body = spec_of(application).get("source", {}) if application else {}
     folder = str(source.get("path")).removesuffix("/" + _OF_PLATFORM[PLATFORM])
     if application is not None and application.file.endswith("/".join(application.place)):
         root = PurePosixPath(application.file[: -len("/".join(application.place)) or None])
@@ -81,17 +82,13 @@ def platform_application(document: Document, source: Source) -> Iterator[str]:
 
 
 def application_faults(document: Document, wanted: Body, *, ignored: tuple[Body, ...] = ()) -> Iterator[str]:
-    """Where the spec differs from the wanted one. ignored: what `ignoreDifferences` may list.
-
-    How often a sync is tried again is left open.
-    """
+    """Where the spec differs from the wanted one. ignored: what `ignoreDifferences` may list."""
     if strange := set(document.body) - {"apiVersion", "kind", "metadata", "spec"}:
         yield f"has {', '.join(sorted(strange))}, which is the controller's to write"
     found = {**spec_of(document)}
-    listed = found.pop("ignoreDifferences", None) or []
-    for entry in listed if isinstance(listed, list) else [listed]:
+    for entry in found.pop("ignoreDifferences", ()):
         if entry not in ignored:
-            yield f"lets {_mapping(entry).get('kind', entry)} differ from the tree"
+            yield f"lets {entry.get('kind')} differ from the tree"
     yield from differences(_comparable(found), _comparable(wanted), at="spec")
 
 
@@ -132,20 +129,20 @@ def _spec(source: Source, *, folder: str) -> Body:
             "directory": {"recurse": True, "include": "*.yaml"},
         },
         "destination": {"server": SERVER},
-        "syncPolicy": {"automated": dict(AUTOMATED), "syncOptions": [*OPTIONS]},
+        "syncPolicy": {
+            "automated": AUTOMATED,
+            "retry": {"limit": 5, "refresh": True, "backoff": BACKOFF},
+            "syncOptions": [*OPTIONS],
+        },
     }
 
 
 def _comparable(spec: Body) -> Body:
-    policy = {key: value for key, value in _mapping(spec.get("syncPolicy")).items() if key != "retry"}
+    """The order of options means nothing."""
+    policy = spec.get("syncPolicy", {})
     options = policy.get("syncOptions")
-    if isinstance(options, list):
-        policy["syncOptions"] = sorted(map(str, options))
-    return {**spec, "syncPolicy": policy}
-
-
-def _mapping(value: Any) -> Body:
-    return value if isinstance(value, dict) else {}
+    ordered = sorted(options, key=str) if isinstance(options, list) else options
+    return {**spec, "syncPolicy": {**policy, "syncOptions": ordered}}
 
 
 def _is_of_tenant(document: Document) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Collection, Iterator
 from isolation.classes.inventory import spec_of
 from isolation.manifests.pods import Body
 from isolation.manifests.tree import Document, Tree
-from isolation.objects.applications import AUTOMATED, OPTIONS, SERVER, application_faults
+from isolation.objects.applications import AUTOMATED, BACKOFF, OPTIONS, SERVER, application_faults
 from isolation.results import CounterExample
 
 PROJECT = "addons"
+_NAMED = "addon-"  # so that none passes for what delivers a folder
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HELM = frozenset({"releaseName", "valuesObject"})
 _FILES = frozenset({"include"})
@@ -62,10 +63,12 @@ def _project(document: Document, tenants: Collection[str]) -> Iterator[str]:
 
 def _application(document: Document, permitted: Collection[str], places: Collection[str]) -> Iterator[str]:
     source = _source(document)
-    url, digest = source.get("repoURL"), str(source.get("targetRevision"))
-    namespace = (spec_of(document).get("destination") or {}).get("namespace")
+    url, digest = str(source.get("repoURL")), str(source.get("targetRevision"))
+    namespace = str(spec_of(document).get("destination", {}).get("namespace"))
     if spec_of(document).get("project") != PROJECT or url not in permitted:
         yield f"reads {url} in project {spec_of(document).get('project')}, which does not name it"
+    if not document.name.startswith(_NAMED):
+        yield f"is called {document.name}; the name of a chart's Application begins with {_NAMED}"
     if not _DIGEST.fullmatch(digest):
         yield f"follows {digest}; a chart is named by its digest"
     if namespace not in places:
@@ -86,8 +89,12 @@ def _shape(document: Document) -> Body:
             "path": ".",
             **({tool: {key: value for key, value in told.items() if key in known}} if tool in source else {}),
         },
-        "destination": {"server": SERVER, "namespace": (spec.get("destination") or {}).get("namespace")},
-        "syncPolicy": {"automated": AUTOMATED, "syncOptions": options},
+        "destination": {"server": SERVER, "namespace": spec.get("destination", {}).get("namespace")},
+        "syncPolicy": {
+            "automated": AUTOMATED,
+            "retry": {"limit": 10, "refresh": True, "backoff": BACKOFF},
+            "syncOptions": options,
+        },
     }
 
 

@@ -14,6 +14,7 @@ from isolation.objects.applications import (
     tenant_application,
     unread,
 )
+from isolation.objects.argocd_types import malformed
 from isolation.objects.charts import PROJECT, chart_faults, is_of_charts
 from isolation.objects.projects import charts_project, default_project, platform_project, tenant_project
 from isolation.results import CounterExample, Result
@@ -23,17 +24,20 @@ _PROJECTS = frozenset({PLATFORM, PROJECT, "default"})
 
 def delivery(inventory: Inventory) -> Result:
     """Foundations by the platform's project, workloads by the tenant's, each from its own folder of one repository."""
-    source = source_of(inventory.tree)
+    claim = "Argo CD applies the tree, all of it, with one project and two Applications for each tenant"
+    asked = len(inventory.tenants) * 3
     made: dict[str | None, list[Document]] = {}
     for document in inventory.tree.of_kind("Application", "AppProject", "ApplicationSet"):
         made.setdefault(tenant_of(document), []).append(document)
+    if strange := [CounterExample(each.file, why) for of in made.values() for each in of for why in malformed(each)]:
+        return Result("delivery", claim, asked, tuple(strange), row="H29")
+    source = source_of(inventory.tree)
     faults = list(unread(inventory.tree))
     for tenant in inventory.tenants:
         faults += _of_tenant(inventory, source, made=made.get(tenant, []), tenant=tenant)
     faults += _of_platform(inventory, source, made.get(None, []))
     faults += chart_faults(inventory.tree, inventory.namespaces)
-    claim = "Argo CD applies the tree, all of it, with one project and two Applications for each tenant"
-    return Result("delivery", claim, len(inventory.tenants) * 3, tuple(faults), row="H29")
+    return Result("delivery", claim, asked, tuple(faults), row="H29")
 
 
 def _of_tenant(inventory: Inventory, source: Source, *, made: list[Document], tenant: str) -> Iterator[CounterExample]:

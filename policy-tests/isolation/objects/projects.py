@@ -38,15 +38,15 @@ def tenant_project(project: Document, tree: Tree, *, url: str) -> Iterator[str]:
     }
     yield from _differences(spec, wanted, besides={"roles", "namespaceResourceWhitelist", "namespaceResourceBlacklist"})
     allowed = _kinds(spec.get("namespaceResourceWhitelist"))
-    if allowed is None:
+    if not allowed:
         yield "may write every kind that it does not name; list the kinds of its workloads"
-    for kind in sorted(allowed or ()):
+    for kind in sorted(allowed):
         if "workloads" not in OF_TENANTS.get(kind, ()):
             yield f"may write {kind}, which is no kind of workloads"
-    denied = _kinds(spec.get("namespaceResourceBlacklist") or []) or set()
+    denied = _kinds(spec.get("namespaceResourceBlacklist"))
     folder = ("tenants", tenant, "workloads")
     held = {_kind(each) for each in tree.documents if each.place[:3] == folder}
-    for kind in sorted(held & _covered(held, denied) | held - (allowed or held)):
+    for kind in sorted(held & _covered(held, denied) | held - allowed):
         yield f"does not deliver {kind}, which its workloads hold"
     for role in spec.get("roles") or ():
         yield from (f"role {role.get('name')} {fault}" for fault in _role_faults(role, tenant))
@@ -63,7 +63,7 @@ def platform_project(project: Document, tree: Tree, *, url: str) -> Iterator[str
         "namespaceResourceBlacklist": [*_OF_ARGOCD],
     }
     yield from _differences(spec, wanted, besides={"clusterResourceWhitelist"})
-    allowed = _kinds(spec.get("clusterResourceWhitelist") or []) or set()
+    allowed = _kinds(spec.get("clusterResourceWhitelist"))
     if any("*" in kind for kind in allowed):
         yield "may write cluster-wide kinds that it does not name"
     for kind in sorted({_kind(each) for each in tree.documents if each.namespace is None} - allowed):
@@ -104,11 +104,9 @@ def _account(namespace: str, account: str) -> Body:
     return {"server": SERVER, "namespace": namespace, "defaultServiceAccount": account}
 
 
-def _kinds(entries: Any) -> set[str] | None:
+def _kinds(entries: list[Body] | None) -> set[str]:
     """`group/kind` of each entry; an entry that says more, a name for instance, stands for no kind."""
-    if not isinstance(entries, list):
-        return None
-    return {f"{each['group']}/{each['kind']}" for each in entries if set(each) == {"group", "kind"}}
+    return {f"{each['group']}/{each['kind']}" for each in entries or () if set(each) == {"group", "kind"}}
 
 
 def _covered(kinds: set[str], denied: set[str]) -> set[str]:
