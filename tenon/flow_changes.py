@@ -8,7 +8,7 @@ from pathlib import Path
 from isolation.answers.changes import CLOSED, OPENED, PLATFORM, FlowChanges, Side
 from isolation.manifests.refusals import Refused
 from isolation.proof import Proof, prove
-from isolation.results import CounterExample
+from isolation.results import CounterExample, Result
 
 from generators.changes.objects import Section
 from tenon.garbage import no_garbage
@@ -62,9 +62,12 @@ class Judged:
         """The invariants that do not hold, each with its counter-examples."""
         if self.proof is None:
             return {"not provable": [Fault(self.refused)]} if self.refused else {}
-        return {
-            each.name: [self._fault(one) for one in each.broken] or [Fault(each.remark)] for each in self.proof.broken
-        }
+        return {each.name: self._faults(each) for each in self.proof.broken}
+
+    def _faults(self, result: Result) -> list[Fault]:
+        """Where more were found than kept, the number of the others is one more, so that a new one among them shows."""
+        found = [self._fault(one) for one in result.broken] or [Fault(result.remark)]
+        return [*found, Fault(f"and {result.more:,} more counter-examples")] if result.more else found
 
     def _fault(self, one: CounterExample) -> Fault:
         text = f"{one.who}: {one.what}".replace(self.within, "")

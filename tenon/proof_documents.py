@@ -100,6 +100,7 @@ def _invariant(group: str, result: "Result", *, explained: bool) -> dict[str, An
         "claim": result.claim,
         "asked": result.asked,
         "remark": result.remark or None,
+        "found": result.found,
         "broken": [_example(one) for one in result.broken],
     }
     if not explained:
@@ -130,6 +131,9 @@ def _messages(proof: "Proof", result: "Result") -> "Iterator[tuple[str, list[str
     """What to say, and the texts of which the first that names a file gives the place."""
     for one in result.broken:
         yield f"{one.who}: {one.what}", [*one.by, one.who, proof.homes[one.who]]
+    if result.more:
+        last = result.broken[-1]
+        yield f"and {result.more:,} more, {result.found:,} in all", [*last.by, last.who, proof.homes[last.who]]
     if not result.broken:
         yield result.remark, [proof.homes[""]]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isolation.proof import Proof
     from isolation.results import CounterExample, Result
 
-_SHOWN = 3  # counter-examples of each invariant that people get to read; --json has all
+_SHOWN = 3  # counter-examples of each invariant that people get to read; --json has more
 _EXPLAINED = 40  # lines of each certificate; --json --explain has all
 _CLAIMS = 12  # rows of storage claims; tenants whose claims are the same are counted together beyond it
 _EPILOG = "Exit codes: 0 proved, 1 broken, 2 not provable (input that is refused, each with its file and line)."
@@ -123,8 +123,9 @@ def _conclude(proofs: "Mapping[Path, Proof]") -> None:
                 say(f"{result.name}: {result.remark}")
             for example in result.broken[:_SHOWN]:
                 say(f"{result.name}: {_example(example)}")
-            if len(result.broken) > _SHOWN:
-                say(f"{result.name}: and {len(result.broken) - _SHOWN} more; --json has all")
+            if result.found > _SHOWN:
+                kept = f"the first {len(result.broken)}" if result.more else "all"
+                say(f"{result.name}: and {result.found - _SHOWN:,} more; --json has {kept}")
         verdict = "proved" if proof.holds else "NOT proved"
         tenants = f"{len(proof.tenants)} tenant{'' if len(proof.tenants) == 1 else 's'}"
         say(f"{verdict}: {tenants}, {proof.pairs} ordered pairs, {proof.flows:,} flows and names asked")
@@ -148,5 +149,5 @@ def _named(results: "Iterable[Result]") -> str:
 def _answer(results: "Sequence[Result]") -> str:
     if all(result.holds for result in results):
         return "holds"
-    broken = sum(len(result.broken) for result in results)
-    return f"BROKEN {broken}" if broken else "nothing asked"
+    broken = sum(result.found for result in results)
+    return f"BROKEN {broken:,}" if broken else "nothing asked"

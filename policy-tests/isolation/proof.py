@@ -130,10 +130,10 @@ def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATI
     pairs = len(tenants) * (len(tenants) - 1)
     whole = replace(cluster, tree=tree, classes=replace(cluster.classes, tenants=tenants))
     asked = _AskedAbout(cluster, whole, _restricted(whole, only) if only else whole)
-    groups = {NETWORK: tuple(_without_pairs(ask(asked.by(ask)), pairs) for ask in INVARIANTS)}
+    groups = {NETWORK: tuple(_without_pairs(ask(asked.by(ask)), pairs).bounded for ask in INVARIANTS)}
     naming = replace(asked.read.inventory, tenants=tenants) if only else whole.inventory
     groups |= {
-        name: tuple(ask(naming if ask in _WITH_EVERY_ID else asked.read.inventory) for ask in group)
+        name: tuple(ask(naming if ask in _WITH_EVERY_ID else asked.read.inventory).bounded for ask in group)
         for name, group in GROUPS.items()
     }
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)

@@ -1,11 +1,13 @@
 """What an invariant answers: held, or counter-examples with the rules behind them."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from isolation.classes.certificates import SideCertificate
 from isolation.policies.parsing import Rule
+
+MOST = 200  # counter-examples of one invariant that are kept; one open policy of a large cluster makes millions
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class Result:
     evidence: tuple[str, ...] = ()
     certificates: tuple[SideCertificate, ...] = field(default=(), compare=False)
     number: int = 0
+    more: int = 0
+
+    @property
+    def found(self) -> int:
+        """Counter-examples in all."""
+        return len(self.broken) + self.more
+
+    @property
+    def bounded(self) -> "Result":
+        """The same with at most MOST counter-examples kept, and all counted."""
+        if len(self.broken) <= MOST:
+            return self
+        return replace(self, broken=self.broken[:MOST], more=self.found - MOST)
 
     @property
     def holds(self) -> bool:
@@ -58,6 +73,20 @@ class Result:
         return (
             "" if self.asked else self.vacuous or "asked nothing, which shows nothing; the tree lacks what it is about"
         )
+
+
+class CounterExamples:
+    """Collects the first MOST, and counts the others without making them."""
+
+    def __init__(self) -> None:
+        self.first: list[CounterExample] = []
+        self.more = 0
+
+    def add(self, make: Callable[[], CounterExample]) -> None:
+        if len(self.first) < MOST:
+            self.first.append(make())
+        else:
+            self.more += 1
 
 
 def origins(rules: Iterable[Rule]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@ the first fault. Those about names, about addresses outside and about life have 
 """
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from isolation.classes.buckets import may_list
 from isolation.classes.certificates import by_namespace, describe, sides
@@ -15,24 +16,33 @@ from isolation.classes.roles import governed_namespaces
 from isolation.policies.names import NamePattern
 from isolation.policies.parsing import EGRESS, INGRESS
 from isolation.policies.ports import Port
-from isolation.results import CounterExample, Result, origins
+from isolation.results import CounterExample, CounterExamples, Result, origins
 
 _DIRECTIONS = (EGRESS, INGRESS)
 
 
 def apart(cluster: Cluster) -> Result:
     """Two locks: the source's egress and the destination's ingress each refuse every port."""
-    broken = []
+    broken = CounterExamples()
     for pods in cluster.classes.of_tenants:
         for direction in _DIRECTIONS:
             for other, ports in cluster.reached(pods, direction):
                 if other.role.tenant not in {None, pods.role.tenant}:
-                    broken.append(_flow(cluster, pods, other, direction=direction, ports=ports))
+                    broken.add(partial(_flow, cluster, pods, other, direction=direction, ports=ports))
     claim = "no pod of one tenant reaches a pod of another; egress and ingress both refuse"
     found = tuple(sides(cluster, cluster.classes.tenants))
     asked = _questions(cluster, cluster.classes.of_tenants)
     evidence = tuple(by_namespace(found))
-    return Result("apart", claim, asked, tuple(broken), evidence=evidence, certificates=found, number=1)
+    return Result(
+        "apart",
+        claim,
+        asked,
+        tuple(broken.first),
+        evidence=evidence,
+        certificates=found,
+        number=1,
+        more=broken.more,
+    )
 
 
 def closed(cluster: Cluster) -> Result:
@@ -44,7 +54,7 @@ def closed(cluster: Cluster) -> Result:
     declared = _Declared((*edges(cluster.profile), *platform_edges(cluster.profile)))
     governed = governed_pods(cluster)
     asked_of = (*cluster.classes.of_tenants, *governed, *cluster.by_role["ingress", None])
-    broken = []
+    broken = CounterExamples()
     for party in asked_of:
         for direction in _DIRECTIONS:
             for other, ports in cluster.reached(party, direction):
@@ -52,7 +62,7 @@ def closed(cluster: Cluster) -> Result:
                     continue  # the node reaches its pods whatever policies say (probes)
                 excess = tuple(_undeclared(cluster, declared, (party, other, direction), ports=ports))
                 if excess:
-                    broken.append(_flow(cluster, party, other, direction=direction, ports=excess))
+                    broken.add(partial(_flow, cluster, party, other, direction=direction, ports=excess))
     asked = len(asked_of) * len(cluster.parties) * len(cluster.ports) * len(_DIRECTIONS)
     claim = "no flow is open that is not declared, of tenants' pods and of the platform's"
     evidence = (
@@ -61,7 +71,7 @@ def closed(cluster: Cluster) -> Result:
         f"{len(cluster.ports)} ports stand for all that rules tell apart",
         *_open_namespaces(cluster),
     )
-    return Result("closed", claim, asked, tuple(broken), evidence=evidence, number=9)
+    return Result("closed", claim, asked, tuple(broken.first), evidence=evidence, number=9, more=broken.more)
 
 
 def mergeable(cluster: Cluster) -> Result:
@@ -105,6 +115,9 @@ def _undeclared(
     party, other, direction = asked
     source, destination = _oriented(party, other, direction)
     joining = declared.joining(source, destination, direction)
+    if not joining and destination.role.name != "name":
+        yield from ports
+        return
     for port in ports:
         if any(edge.allows(port.number, port.protocol) for edge in joining):
             continue
