@@ -3,10 +3,11 @@
 from collections.abc import Callable, Iterable
 
 import pytest
-from isolation.answers.edits import Edit, edited
 from isolation.answers.flips import Flip, flip
+from isolation.answers.locks import CREDENTIALS, DNS_LOCK, SERVER_NAME, Lock
+from isolation.answers.object_edits import Edit, edited
 from isolation.answers.questions import QuestionError, port_of, question
-from isolation.answers.why import CREDENTIALS, DNS_LOCK, SERVER_NAME, Answer, Lock, why
+from isolation.answers.why import Answer, why
 from isolation.classes.cluster import Cluster, cluster_of
 from isolation.manifests.tree import Document, Tree
 from isolation.policies.parsing import EGRESS, INGRESS
@@ -26,7 +27,14 @@ QUESTIONS = (
     ("host", "acme/serve"),
     ("world", "acme/serve"),
     ("ingress", "acme/serve/model"),
+    ("world", "replies.acme.models.tenon.example"),
+    ("acme/train/step", "extract.globex.models.tenon.example"),
 )
+
+
+@pytest.fixture(scope="module")
+def two(pair: Tree) -> Cluster:
+    return cluster_of(pair)
 
 
 def ask(cluster: Cluster, source: str, destination: str, *, port: str | None = None) -> Answer:
@@ -53,15 +61,15 @@ def _changed(document: Document, edits: Iterable[Edit]) -> Document:
 @pytest.mark.requirement("N4")
 @pytest.mark.parametrize(("source", "destination"), QUESTIONS)
 def test_the_change_that_is_named_flips_the_answer_and_no_part_of_it_does(
-    source: str, destination: str, tree: Tree, cluster: Cluster
+    source: str, destination: str, pair: Tree, two: Cluster
 ) -> None:
-    answer = ask(cluster, source, destination)
-    change = flip(cluster, answer)
+    answer = ask(two, source, destination)
+    change = flip(two, answer)
     assert change.changes
-    assert ask(cluster_of(made(tree, change)), source, destination).is_open is not answer.is_open
+    assert ask(cluster_of(made(pair, change)), source, destination).is_open is not answer.is_open
     for left_out in () if change.is_single else change.changes:
         rest = Flip(tuple(each for each in change.changes if each is not left_out), change.tried)
-        assert ask(cluster_of(made(tree, rest)), source, destination).is_open is answer.is_open
+        assert ask(cluster_of(made(pair, rest)), source, destination).is_open is answer.is_open
 
 
 @pytest.mark.requirement("A27")
@@ -88,10 +96,38 @@ def test_a_service_is_asked_about_by_the_pods_and_the_port_behind_it(cluster: Cl
     assert [each.kind for each in way.locks] == [DNS_LOCK, EGRESS, INGRESS]
 
 
+def test_a_public_host_is_asked_about_by_both_flows_on_the_way_to_the_pods_behind_it(cluster: Cluster) -> None:
+    answer = ask(cluster, "world", "portal.models.tenon.example")
+    assert answer.is_open
+    assert {str(way.destination) for way in answer.ways} == {"tenon-system/portal"}
+    kinds = {way.source.identity.name: [lock.kind for lock in way.locks] for way in answer.ways}
+    assert kinds["world"] == [INGRESS, EGRESS, INGRESS]
+    (way, *_) = ask(cluster, "ingress", "portal.models.tenon.example").ways
+    assert [lock.kind for lock in way.locks] == [EGRESS, INGRESS]
+
+
+def test_a_tenants_pods_reach_no_other_tenant_over_the_entrance_and_no_key_changes_that(cluster: Cluster) -> None:
+    answer = ask(cluster, "acme/train", "extract.globex.models.tenon.example")
+    assert not answer.is_open
+    assert {"globex-serve/model"} <= {str(way.destination) for way in answer.ways}
+    assert not any(change.key for change in flip(cluster, answer).changes)
+
+
+def test_a_public_host_of_a_mesh_leads_over_its_gateways_pods(mesh: Tree) -> None:
+    cluster = cluster_of(mesh)
+    route = next(each for each in mesh.of_kind("VirtualService") if each.namespace == "wonka-serve")
+    host = next(host for host in route.body["spec"]["hosts"] if host.endswith(".tenon.example"))
+    answer = ask(cluster, "world", host)
+    assert answer.is_open
+    assert answer.question.through is not None
+    assert answer.question.through.party.role.name == "mesh-gateway"
+    assert {str(way.destination) for way in answer.ways if way.is_open} == {"wonka-serve/model"}
+
+
 def test_a_change_that_joins_two_tenants_breaks_the_proof(
-    tree: Tree, cluster: Cluster, breaks: Callable[[Tree, str], bool]
+    pair: Tree, two: Cluster, breaks: Callable[[Tree, str], bool]
 ) -> None:
-    joined = made(tree, flip(cluster, ask(cluster, "acme/train", "globex/serve")))
+    joined = made(pair, flip(two, ask(two, "acme/train", "globex/serve")))
     assert breaks(joined, "apart")
 
 

@@ -8,6 +8,12 @@ from pathlib import Path
 from generators.inputs.reading import Document, KeyPath, dotted, read_document
 
 _HEADER = re.compile(r"# from: (?P<file>\S+)(?: (?P<key>\S+))?\n")
+# Whose object it is when no key of the file is behind it: whoever has the file has the object.
+_EVERYONES = (
+    (re.compile(r"tenants/[^/]+\.yaml"), "every tenant has it"),
+    (re.compile(r"tenants/[^/]+/models/[^/]+\.yaml"), "every model has it"),
+    (re.compile(r"platform\.yaml"), "no one key of it"),
+)
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -20,8 +26,10 @@ class InputKey:
     line: int | None
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place} {self.key}".rstrip()
+        if not self.key:
+            said = next((said for pattern, said in _EVERYONES if pattern.fullmatch(self.file)), "")
+            return f"{self.file} ({said})" if said else self.file
+        return f"{self.file if self.line is None else f'{self.file}:{self.line}'} {self.key}"
 
 
 def input_behind(root: Path, rendered: Path, *, value: str = "") -> InputKey | None:

@@ -81,9 +81,9 @@ def _serve(options: argparse.Namespace, *, started: threading.Event, stopping: t
     ports = home.ports(api=options.port)
     children: list[Child] = []
     try:
-        start_all(options, directory, ports, children)
+        start_all(options, directory, ports, children=children)
         started.set()
-        announce(options, directory[0], ports, children)
+        announce(options, directory[0], ports, children=children)
         watch(home, children, stopping)
     finally:
         started.set()
@@ -96,6 +96,7 @@ def start_all(
     options: argparse.Namespace,
     directory: tuple[dict[str, TenantEntry], PlatformEntry],
     ports: Mapping[str, int],
+    *,
     children: list[Child],
 ) -> None:
     """Object store first, then the services; each that listens is waited for."""
@@ -134,7 +135,7 @@ def start_all(
 
 
 def announce(
-    options: argparse.Namespace, tenants: Mapping[str, TenantEntry], ports: Mapping[str, int], children: list[Child]
+    options: argparse.Namespace, tenants: Mapping[str, TenantEntry], ports: Mapping[str, int], *, children: list[Child]
 ) -> None:
     """Write connection.json: whoever finds it finds everything ready."""
     home = Home(options.home)

@@ -11,14 +11,16 @@ from tenon.output import CommandError, ExitCode, answer_json, answer_text
 
 if TYPE_CHECKING:
     from isolation.answers.flips import Change, Flip
-    from isolation.answers.why import Answer, Lock, Way
+    from isolation.answers.locks import Lock
+    from isolation.answers.why import Answer, Way
     from isolation.policies.parsing import Rule
 
 _EPILOG = """\
 SRC  <tenant>/train or <tenant>/serve, with or without /<account>; <namespace>/<account> of the platform, as
      tenon-system/router; host, world, ingress or another entity
 DST  the same; s3:<tenant> for its bucket; dns:<name> for a question to the resolver; ip:<address>[:port];
-     a Service, <name>.<namespace>.svc[:port]; or an outside host, <name>[:port], port 443 by default
+     a Service, <name>.<namespace>.svc[:port]; or a host, <name>[:port], port 443 by default: outside, or one of the
+     public entrance, which leads over its routes to the pods behind
 The smallest change is the one of the fewest lines; each that is named was tried on the policies.
 It answers a question, so it exits 0 for allow and for deny; 2 for a word that means nobody.
 """

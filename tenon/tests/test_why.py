@@ -45,8 +45,32 @@ def test_an_allowed_flow_names_the_rule_of_each_side(why: Why) -> None:
     first = found["groups"][0]
     assert first["flows"] == ["tenon-system/router -> acme-serve/model 8000/TCP"]
     egress, ingress = first["locks"]
-    assert egress["rules"][0]["from"].startswith("platform.yaml:")
+    assert egress["rules"][0]["from"] == "platform.yaml (no one key of it)"
     assert "/acme-serve/cilium.io_ciliumnetworkpolicy_requests.yaml:22" in ingress["rules"][0]["place"]
+
+
+def test_what_no_key_is_behind_is_said_to_be_every_tenants_and_is(why: Why) -> None:
+    (lock, _) = why("acme/train/step", "globex/serve/model", "--port", "8000")["groups"][0]["locks"]
+    assert lock["rules"][0]["from"] == "tenants/acme.yaml (every tenant has it)"
+    keyless: dict[str, set[str]] = {}
+    for file in ROOT.glob("rendered/*/tenants/*/foundation/**/*networkpolicy_*.yaml"):
+        tenant = file.relative_to(ROOT / "rendered").parts[2]
+        found = input_behind(ROOT, file)
+        assert found is not None
+        if not found.key:
+            keyless.setdefault(tenant, set()).add(f"{file.parent.name}/{file.name}".replace(tenant, "TENANT"))
+    assert len(keyless) > 1
+    assert len(set(map(frozenset, keyless.values()))) == 1
+
+
+def test_a_public_host_leads_over_the_entrance_to_the_model_servers_behind_its_route(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["why", "world", "replies.acme.models.tenon.example", "--root", str(ROOT)]) == 0
+    out = capsys.readouterr().out
+    assert "ALLOWED  world -> replies.acme.models.tenon.example\n\nworld -> acme-serve/model 8000/TCP\n" in out
+    assert "  ingress      allowed (to ingress 443/TCP)\n" in out
+    assert "  egress       allowed (from ingress)\n" in out
 
 
 def test_the_lines_that_are_named_hold_what_they_are_named_for(why: Why) -> None:
@@ -113,6 +137,7 @@ def test_a_key_is_found_by_its_path_and_a_value_by_its_item(tmp_path: Path) -> N
     assert str(input_key(tmp_path, "a.yaml", "x.y")) == "a.yaml:2 x.y"
     assert str(input_key(tmp_path, "a.yaml", "x.y", value="two")) == "a.yaml:4 x.y[1]"
     assert str(input_key(tmp_path, "gone.yaml", "x")) == "gone.yaml x"
+    assert str(input_key(tmp_path, "charts.lock", "")) == "charts.lock"
 
 
 @pytest.mark.parametrize("header", ["", "# by hand\n", "# from:\n"])

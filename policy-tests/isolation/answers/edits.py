@@ -4,17 +4,12 @@ An edit removes a rule, a peer, a port or a name, or adds one. To remove a defau
 than was asked about.
 """
 
-import copy
-import difflib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
-
-import yaml
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from isolation.answers.entries import Body, entry_for, peer_item, shown
-from isolation.answers.why import DNS_LOCK, SERVER_NAME, Asked, Lock
+from isolation.answers.locks import DNS_LOCK, SERVER_NAME, Asked, Lock
+from isolation.answers.object_edits import Edit, appending, drop, dropping, value_at
 from isolation.classes.pod_classes import PodClass
 from isolation.manifests.node import dotted
 from isolation.manifests.reading import DocumentPath
@@ -24,44 +19,6 @@ from isolation.policies.names import NamePattern
 from isolation.policies.parsing import CILIUM_KINDS, Rule
 from isolation.policies.ports import Port
 from isolation.verdicts.world import PolicyWorld, selects
-
-
-@dataclass(frozen=True)
-class Edit:
-    """A change of one object. document: as it is, or the new one; path: where in the object; what: in words.
-
-    is_deny: a deny is added.
-    """
-
-    document: Document
-    path: DocumentPath
-    what: str
-    change: Callable[[Body], object]
-    is_new: bool = False
-    is_deny: bool = False
-
-    @cached_property
-    def after(self) -> Document:
-        """The object as it would be."""
-        return edited(self.document, [self])
-
-    @cached_property
-    def size(self) -> int:
-        """Lines of the object that change."""
-        old, new = [] if self.is_new else _lines(self.document), _lines(self.after)
-        blocks = difflib.SequenceMatcher(None, old, new, autojunk=False).get_matching_blocks()
-        return len(old) + len(new) - 2 * sum(block.size for block in blocks)
-
-    def __str__(self) -> str:
-        return self.what
-
-
-def edited(document: Document, edits: Iterable[Edit]) -> Document:
-    """A copy of the object with all edits made to it."""
-    body = copy.deepcopy(document.body)
-    for edit in edits:
-        edit.change(body)
-    return replace(document, body=body)
 
 
 def closing(lock: Lock, world: PolicyWorld, name: str, *, on_every_port: bool) -> Iterator[Edit]:
@@ -79,7 +36,7 @@ def closing(lock: Lock, world: PolicyWorld, name: str, *, on_every_port: bool) -
         section = f"{direction}Deny"
         made = [edit for document in _documents(side.rules) for edit in _with_entry(document, section, entry)]
         if isinstance(asked.subject, PodClass):
-            made.append(_new_policy(asked.subject.namespace, {}, section, entry))
+            made.append(_new_policy(asked.subject.namespace, {}, {section: [entry]}))
         yield from (replace(edit, is_deny=True) for edit in made)
 
 
@@ -89,7 +46,7 @@ def opening(lock: Lock, world: PolicyWorld, name: str) -> Iterator[Edit]:
         for rule in lock.by:
             where, item = _list_path(rule, lock), {"matchName": name} if lock.kind == DNS_LOCK else name
             if _list_of(rule, lock):
-                yield Edit(rule.origin.document, where, f"add {name} to {dotted(where)}", _appending(where, item))
+                yield Edit(rule.origin.document, where, f"add {name} to {dotted(where)}", appending(where, item))
     elif lock.asked is not None:
         yield from _opening_flow(lock.asked, _narrowed(lock.asked, name), world)
 
@@ -111,7 +68,7 @@ def _opening_flow(asked: Asked, wanted: Asked, world: PolicyWorld) -> Iterator[E
         yield from _with_entry(document, direction, entry)
     if isinstance(asked.subject, PodClass):
         selector = {"matchLabels": {f"k8s:{ACCOUNT}": asked.subject.account}}
-        yield _new_policy(asked.subject.namespace, selector, direction, entry)
+        yield _new_policy(asked.subject.namespace, selector, {direction: [entry]})
 
 
 def _narrowed(asked: Asked, name: str) -> Asked:
@@ -133,20 +90,20 @@ def _less(rule: Rule, asked: Asked) -> Iterator[Edit]:
     port = asked.port
     if document.kind not in CILIUM_KINDS or not isinstance(entry_at[-1], int):
         return
-    yield Edit(document, entry_at, f"remove {dotted(entry_at)}", lambda body: _drop(body, entry_at))
+    yield Edit(document, entry_at, f"remove {dotted(entry_at)}", lambda body: drop(body, entry_at))
     if path != entry_at:
-        ports = _at(document.body, path).get("ports") or []
+        ports = value_at(document.body, path).get("ports") or []
         for index, item in enumerate(ports):
             if len(ports) > 1 and str(item.get("port")) == str(port.number) and _is_of(item, port):
                 at = (*path, "ports", index)
-                yield Edit(document, at, f"remove {port} at {dotted(at)}", _dropping(at))
+                yield Edit(document, at, f"remove {port} at {dotted(at)}", dropping(at))
     for index, term in enumerate(rule.peers or ()):
         if len(rule.peers or ()) > 1 and term.selects(asked.peer):
-            for key in (key for key in _at(document.body, entry_at) if key.startswith(("to", "from"))):
-                items = _at(document.body, entry_at)[key]
+            for key in (key for key in value_at(document.body, entry_at) if key.startswith(("to", "from"))):
+                items = value_at(document.body, entry_at)[key]
                 if key != "toPorts" and isinstance(items, list) and len(items) == len(rule.peers or ()):
                     at = (*entry_at, key, index)
-                    yield Edit(document, at, f"remove the peer {dotted(at)}", _dropping(at))
+                    yield Edit(document, at, f"remove the peer {dotted(at)}", dropping(at))
 
 
 def _without_name(lock: Lock, name: str) -> Iterator[Edit]:
@@ -154,7 +111,7 @@ def _without_name(lock: Lock, name: str) -> Iterator[Edit]:
         for index, entry in enumerate(_list_of(rule, lock)):
             if entry.matches(name):
                 at = (*_list_path(rule, lock), index)
-                yield Edit(rule.origin.document, at, f"remove {entry} at {dotted(at)}", _dropping(at))
+                yield Edit(rule.origin.document, at, f"remove {entry} at {dotted(at)}", dropping(at))
 
 
 def _list_of(rule: Rule, lock: Lock) -> tuple[NamePattern, ...]:
@@ -172,22 +129,22 @@ def _with_port(rule: Rule, port: Port) -> Iterator[Edit]:
     if path != entry_path(rule) and not port.protocol.startswith("ICMP"):
         at = (*path, "ports")
         item = {"port": str(port.number), "protocol": port.protocol}
-        yield Edit(rule.origin.document, at, f"add {port} to {dotted(at)}", _appending(at, item))
+        yield Edit(rule.origin.document, at, f"add {port} to {dotted(at)}", appending(at, item))
 
 
 def _with_peer(rule: Rule, asked: Asked) -> Iterator[Edit]:
     """One more peer of the kind that the rule lists already; with its server name where the rule lists those."""
     key, item = peer_item(asked.peer, asked.direction)
     at, document = (*entry_path(rule), key), rule.origin.document
-    if document.kind not in CILIUM_KINDS or not _at(document.body, at[:-1]).get(key):
+    if document.kind not in CILIUM_KINDS or not value_at(document.body, at[:-1]).get(key):
         return
     if rule.redirects and key != "toFQDNs":
         return
 
     def change(body: Body) -> None:
-        _at(body, at).append(item)
+        value_at(body, at).append(item)
         if rule.server_names is not None:
-            _at(body, (*rule.origin.path, "serverNames")).extend(sorted(asked.peer.names))
+            value_at(body, (*rule.origin.path, "serverNames")).extend(sorted(asked.peer.names))
 
     yield Edit(document, at, f"add the peer {asked.peer.name} to {dotted(at)}", change)
 
@@ -205,16 +162,16 @@ def _with_entry(document: Document, section: str, entry: Body) -> Iterator[Edit]
     yield Edit(document, at, f"add {shown(entry)} as {dotted(at)}", change)
 
 
-def _new_policy(namespace: str, selector: Body, section: str, entry: Body) -> Edit:
+def _new_policy(namespace: str, selector: Body, rules: Body) -> Edit:
     """A policy of its own, where none can take the entry."""
     body = {
         "apiVersion": "cilium.io/v2",
         "kind": "CiliumNetworkPolicy",
         "metadata": {"name": "new", "namespace": namespace},
-        "spec": {"endpointSelector": selector, section: [entry]},
+        "spec": {"endpointSelector": selector, **rules},
     }
     selected = ", ".join(selector.get("matchLabels", {}).values()) or "every pod"
-    what = f"add a policy for {selected} in {namespace} with {section} {shown(entry)}"
+    what = f"add a policy for {selected} in {namespace} with {shown(rules)}"
     return Edit(Document("(new)", body, {}), (), what, lambda _: None, is_new=True)
 
 
@@ -222,32 +179,5 @@ def _documents(rules: Iterable[Rule]) -> tuple[Document, ...]:
     return tuple(dict.fromkeys(rule.origin.document for rule in rules))
 
 
-def _appending(path: DocumentPath, item: Any) -> Callable[[Body], None]:
-    return lambda body: _at(body, path).append(item)
-
-
-def _dropping(path: DocumentPath) -> Callable[[Body], None]:
-    return lambda body: _drop(body, path)
-
-
-def _drop(body: Body, path: DocumentPath) -> None:
-    """Remove an item; a section that is left without entries goes too, because an empty one rejects the object."""
-    items = _at(body, path[:-1])
-    del items[path[-1]]
-    if not items and path[-2] in body.get("spec", {}):
-        del body["spec"][path[-2]]
-
-
-def _at(body: Any, path: DocumentPath) -> Any:
-    for step in path:
-        body = body[step]
-    return body
-
-
 def _is_of(item: Body, port: Port) -> bool:
     return str(item.get("protocol", "ANY")).upper() in {"ANY", port.protocol}
-
-
-def _lines(document: Document) -> list[str]:
-    text: str = yaml.safe_dump(document.body, sort_keys=True)
-    return text.splitlines()

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from isolation.answers.why import Asked
+from isolation.answers.locks import Asked
 from isolation.policies.identities import ENTITY_LABELS, Identity
 from isolation.policies.labels import ACCOUNT, NAMESPACE
 from isolation.policies.parsing import EGRESS

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 
-from isolation.answers.edits import Edit, closing, edited, opening
+from isolation.answers.edits import closing, opening
+from isolation.answers.locks import DNS_LOCK, Lock
+from isolation.answers.object_edits import Edit, edited
 from isolation.answers.questions import Question
-from isolation.answers.why import DNS_LOCK, Answer, Lock, Way, rules_that_select, ways_of
+from isolation.answers.why import Answer, Way, rules_that_select, ways_of
 from isolation.classes.buckets import is_outside_host
 from isolation.classes.cluster import Cluster
 from isolation.classes.edges import TLS
@@ -91,7 +93,8 @@ class _Search:
 
     def __init__(self, cluster: Cluster, answer: Answer) -> None:
         self.cluster, self.asked, self.was_open = cluster, answer.question, answer.is_open
-        self.world = rules_that_select(cluster.world, (*self.asked.sources, *self.asked.destinations))
+        between = (self.asked.through.party,) if self.asked.through else ()
+        self.world = rules_that_select(cluster.world, (*self.asked.sources, *between, *self.asked.destinations))
         ways = [way for way in answer.ways if way.is_open == self.was_open]
         self.ways = ways[:1] if self.was_open else _nearest(self.world, ways)
 
@@ -146,7 +149,7 @@ class _Search:
         host, source = self.asked.name, way.source
         if not isinstance(source, PodClass) or source.role.name not in _JOBS or not is_outside_host(host):
             return
-        if self.asked.bucket_owner or way.port not in {None, TLS}:
+        if self.asked.bucket_owner or self.asked.through or way.port not in {None, TLS}:
             return
         edits = tuple((_without_host if self.was_open else _with_host)(self.world, way, host))
         if edits:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
+from isolation.answers.public_hosts import Entrance, public_host
 from isolation.classes.buckets import bucket_host
 from isolation.classes.cluster import Cluster, Outsider, Party
 from isolation.classes.edges import S3_PORT, TLS
@@ -37,7 +38,7 @@ class Question:
 
     ports: those asked about, every one that rules tell apart where none was named. name: the DNS question, which is
     the TLS server name too where there is a destination. bucket_owner: for a bucket. takes_port: whether no port is
-    named by the words themselves.
+    named by the words themselves. through: for a public host, who takes the connection and makes the one onwards.
     """
 
     sources: tuple[Party, ...]
@@ -46,6 +47,7 @@ class Question:
     name: str = ""
     bucket_owner: str = ""
     takes_port: bool = False
+    through: Entrance | None = None
 
 
 def question(cluster: Cluster, source: str, destination: str, *, port: Port | None = None) -> Question:
@@ -97,7 +99,9 @@ def _destination(cluster: Cluster, source: str, word: str) -> Question:
     if "/" not in host and "." in host:
         name, port = _host_name(host), port_of(number) if number else None
         if name.endswith((".svc", f".svc.{CLUSTER_DOMAIN}")):
-            return _service(cluster, sources, name, port)
+            return _service(cluster, sources, name, port=port)
+        if public := public_host(cluster, name, port or TLS):
+            return Question(sources, public.pods, public.ports, name=name, through=public.entrance)
         party = Outsider(Role("name"), outside(name, names=frozenset({name})))
         return Question(sources, (party,), (port or TLS,), name=name, takes_port=port is None)
     return Question(sources, _parties(cluster, word, forms=_DESTINATIONS), cluster.ports, takes_port=True)
@@ -112,16 +116,16 @@ def _parties(cluster: Cluster, word: str, *, forms: str) -> tuple[Party, ...]:
         raise QuestionError(f"{word!r}: means nobody; write {forms} ({', '.join(ENTITY_LABELS)})")
     plane, _, account = rest.partition("/")
     if first in cluster.classes.tenants and plane in PLANES:
-        return _pods(cluster, word, f"{first}-{plane}", account)
+        return _pods(cluster, word, namespace=f"{first}-{plane}", account=account)
     if first not in cluster.classes.by_namespace or account:
         if first in cluster.classes.tenants:
             raise QuestionError(f"{word!r}: {first} has no {plane!r}; write {first}/train or {first}/serve")
         known = ", ".join(cluster.classes.tenants)
         raise QuestionError(f"{word!r}: neither tenant nor namespace is rendered; tenants: {known}")
-    return _pods(cluster, word, first, plane)
+    return _pods(cluster, word, namespace=first, account=plane)
 
 
-def _pods(cluster: Cluster, word: str, namespace: str, account: str) -> tuple[Party, ...]:
+def _pods(cluster: Cluster, word: str, *, namespace: str, account: str) -> tuple[Party, ...]:
     """Of a tenant only pods that can start; of other namespaces also accounts that an add-on brings."""
     inside = [pods for pods in cluster.classes.by_namespace[namespace] if pods.account != UNKNOWN]
     known = [pods for pods in inside if pods.exists or not pods.role.tenant or pods.account == "default"]
@@ -154,7 +158,7 @@ def _bucket(cluster: Cluster, sources: tuple[Party, ...], owner: str) -> Questio
     return Question(sources, (party,), (TLS,), name=host, bucket_owner=owner)
 
 
-def _service(cluster: Cluster, sources: tuple[Party, ...], name: str, port: Port | None) -> Question:
+def _service(cluster: Cluster, sources: tuple[Party, ...], name: str, *, port: Port | None) -> Question:
     """The pods behind a Service: policies see them and the port that they listen on, never the Service."""
     found = service_of_host(services_of(Inventory(cluster.tree, cluster.profile, cluster.classes.tenants)), name)
     if found is None or found.elsewhere or not found.accounts:
