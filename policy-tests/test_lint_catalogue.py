@@ -73,13 +73,15 @@ def test_what_is_called_refused_is_refused_by_the_agent_or_by_the_schema(rule: L
         ("TN104", Port(5432, "TCP"), (True, False)),
         ("TN105", Port(443, "TCP"), (True, False)),
         ("TN112", Port(443, "TCP"), (True, False)),
+        ("TN113", Port(5432, "TCP"), (True, False)),
         ("TN201", Port(443, "TCP"), (True, False)),
         ("TN306", Port(443, "TCP"), (True, False)),
+        ("TN321", Port(443, "TCP"), (False, True)),
         ("TN401", Port(443, "TCP"), (True, False)),
         ("TN404", Port(443, "TCP"), (True, False)),
     ],
 )
-def test_what_is_called_open_lets_a_pod_reach_a_stranger(rule: str, port: Port, wants: tuple[bool, bool]) -> None:
+def test_what_is_called_open_or_closed_is_so_for_a_stranger(rule: str, port: Port, wants: tuple[bool, bool]) -> None:
     """A pod of team-a to a pod of team-b, under the bad example and under the good one."""
     for text, is_open in zip((catalogue()[rule].bad, catalogue()[rule].good), wants, strict=True):
         world = PolicyWorld([one for policy in parsed(text) for one in policy.rules])

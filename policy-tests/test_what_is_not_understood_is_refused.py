@@ -36,7 +36,7 @@ def first(spec: Body) -> Body:
         ("a: ~", "'~' is read differently"),
         ("a: 1\na: 2", "key 'a' stands twice"),
         ("a: &x [1]\nb: *x", "an anchor is used twice"),
-        ("<<: {a: 1}", "'<<' is read differently"),
+        ("<<: {a: 1}", "`<<` merges mappings for some readers only"),
         ("yes: 1", "'yes' is read differently"),
         ("a: !!python/none x", "is read differently"),
         ("1: a", "key 1 is no string"),

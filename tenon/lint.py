@@ -173,7 +173,7 @@ def _summary(report: "Report") -> str:
     counts = Counter(finding.severity for finding in report.findings)
     told = [_counted(counts[severity], severity) for severity in ("error", "warning", "note") if counts[severity]]
     looked = f"{_counted(report.policies, 'policy', 'policies')} in {_counted(report.files, 'file')}"
-    others = f"; {_counted(report.passed_over, 'other object')} passed over" if report.passed_over else ""
+    others = f"; {_counted(report.passed_over, 'other object')} beside them" if report.passed_over else ""
     silenced = f"; {_counted(report.ignored, 'finding')} ignored by comments" if report.ignored else ""
     return f"{', '.join(told) or 'clean'}: {looked}{others}{silenced}"
 

@@ -7,7 +7,18 @@ from importlib.resources import files
 
 import yaml
 
-_PARTS = ("documents", "shapes", "rejected", "no_effect", "peers", "names", "proxies", "siblings", "reach")
+_PARTS = (
+    "documents",
+    "shapes",
+    "rejected",
+    "no_effect",
+    "peers",
+    "names",
+    "proxies",
+    "siblings",
+    "reach",
+    "ways_around",
+)
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,14 @@ Documents are read one by one, so that one that cannot be read hides no other; w
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from isolation.linting.aliases import Aliases, Budget
 from isolation.linting.objects import Policy
 from isolation.linting.plain import listed
-from isolation.manifests.reading import DocumentPath, read_documents
+from isolation.linting.ways_around import WAYS_AROUND
+from isolation.manifests.reading import DocumentPath, read_all
 from isolation.manifests.refusals import Refused
 from isolation.manifests.tree import Document
 
@@ -20,8 +23,9 @@ _LINE = re.compile(r":([0-9]+)$")
 
 
 @dataclass(frozen=True)
-class Unread:
-    """A document, or a whole file, that could not be read. line: from 1."""
+class Remark:
+    """What is said of a document, or a whole file, before anything is judged: mostly that it could not be read. line:
+    from 1."""
 
     rule: str
     file: str
@@ -30,12 +34,21 @@ class Unread:
     why: str
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One document's text. before: lines of the file above it."""
+
+    file: str
+    before: int
+    text: str
+
+
 @dataclass
 class Inputs:
     """What was read: objects in the order of the files, and the comments that silence findings."""
 
     objects: list[Policy] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
+    remarks: list[Remark] = field(default_factory=list)
     ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     files: int = 0
 
@@ -43,19 +56,23 @@ class Inputs:
         """Read one file's text."""
         self.files += 1
         self._comments(file, text)
-        for offset, part in _parts(text):
+        budget = Budget()
+        for part in _parts(file, text):
+            budget.used.clear()
+            prepared = partial(Aliases, where=file, budget=budget)
             try:
-                for body, lines in read_documents(part, where=file):
-                    shifted = {path: line + offset for path, line in lines.items()}
-                    self.objects += _objects(file, body, shifted)
+                for read in read_all(part.text, where=file, prepared=prepared):
+                    shifted = {path: line + part.before for path, line in read.lines.items()}
+                    self.objects += _objects(file, read.body, shifted)
             except Refused as refused:
-                if (unread := _unread(file, part, offset, refused)) is not None:
-                    self.unread.append(unread)
+                self.remarks += _unread(part, refused)
+            else:
+                self.remarks += _written_out(part, budget.used)
 
     def refuse(self, file: str, why: str) -> None:
         """Note a file whose text cannot be had."""
         self.files += 1
-        self.unread.append(Unread("TN001", file, 1, "", why))
+        self.remarks.append(Remark("TN001", file, 1, "", why))
 
     def _comments(self, file: str, text: str) -> None:
         """`# tenon-lint: ignore TN101 TN105 why`: on the line, or alone on the line above."""
@@ -72,16 +89,16 @@ class Inputs:
         return rule in self.ignored.get((file, line), ())
 
 
-def _parts(text: str) -> Iterator[tuple[int, str]]:
-    """Each document's text with the number of lines before it. Nothing in YAML may hold `---` at a line's beginning."""
+def _parts(file: str, text: str) -> Iterator[_Part]:
+    """Each document's text. Nothing in YAML may hold `---` at a line's beginning."""
     start = line = 0
     for found in _START.finditer(text):
         if text[start : found.start()].strip():
-            yield line, text[start : found.start()]
+            yield _Part(file, line, text[start : found.start()])
         line += text.count("\n", start, found.start())
         start = found.start()
     if text[start:].strip():
-        yield line, text[start:]
+        yield _Part(file, line, text[start:])
 
 
 def _objects(file: str, body: dict[str, Any], lines: Mapping[DocumentPath, int]) -> Iterator[Policy]:
@@ -97,12 +114,19 @@ def _objects(file: str, body: dict[str, Any], lines: Mapping[DocumentPath, int])
             yield Policy(Document(file, item, by_item.get(index, {})), prefix=("items", index))
 
 
-def _unread(file: str, part: str, offset: int, refused: Refused) -> Unread | None:
-    """None for a document that can be no policy: how other objects are written is not this linter's subject."""
+def _unread(part: _Part, refused: Refused) -> Iterator[Remark]:
+    """Nothing of a document that holds no policy and no way around one: how others are written is not our subject."""
     found = _LINE.search(refused.where)
-    line = offset + (int(found[1]) if found else 1)
+    line = part.before + (int(found[1]) if found else 1)
     if refused.why.startswith("is no YAML"):
-        return Unread("TN001", file, line, "", refused.why)
-    if not _NAMES_A_POLICY.search(part):
-        return None
-    return Unread("TN002", file, line, refused.at, refused.why)
+        yield Remark("TN001", part.file, line, "", refused.why)
+    elif _NAMES_A_POLICY.search(part.text):
+        yield Remark("TN002", part.file, line, refused.at, refused.why)
+    elif word := WAYS_AROUND.search(part.text):
+        yield Remark("TN008", part.file, line, refused.at, f"holds `{word[0]}` and is not read: {refused.why}")
+
+
+def _written_out(part: _Part, lines: list[int]) -> Iterator[Remark]:
+    if lines and _NAMES_A_POLICY.search(part.text):
+        aliases = "1 alias was" if len(lines) == 1 else f"{len(lines)} aliases were"
+        yield Remark("TN007", part.file, part.before + lines[0], "", f"{aliases} written out")

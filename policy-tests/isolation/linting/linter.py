@@ -11,7 +11,7 @@ from isolation.linting.meetings import Placed, groups
 from isolation.linting.names import names
 from isolation.linting.no_effect import no_effect
 from isolation.linting.objects import CLUSTERWIDE, Policy
-from isolation.linting.peers import peers
+from isolation.linting.peers import other_clusters, peers
 from isolation.linting.plain import mapped
 from isolation.linting.proxies import proxies
 from isolation.linting.reach import one_family, own_dns_server, reach, service_of
@@ -19,6 +19,7 @@ from isolation.linting.rejected import rejected
 from isolation.linting.remaining import remaining
 from isolation.linting.shapes import shapes
 from isolation.linting.siblings import same_names, siblings
+from isolation.linting.ways_around import ways_around
 from isolation.manifests.refusals import Refused
 from isolation.manifests.tree import Document
 from isolation.policies.agent import Agent
@@ -29,6 +30,7 @@ _SETTLED = {  # a setting of the cluster's cilium-config that makes a finding un
     "TN220": ("enable-node-selector-labels", "true"),
     "TN225": ("enable-extended-ip-protocols", "true"),
     "TN307": ("mesh-auth-enabled", "true"),
+    "TN322": ("enable-extended-ip-protocols", "true"),
     "TN316": ("enable-host-firewall", "true"),
     "TN808": ("enable-ipv6", "false"),
 }
@@ -36,7 +38,8 @@ _SETTLED = {  # a setting of the cluster's cilium-config that makes a finding un
 
 @dataclass(frozen=True)
 class Report:
-    """findings: sorted by file and line. passed_over: objects of other kinds. ignored: findings that a comment
+    """findings: sorted by file and line. passed_over: objects of other kinds, of which only
+    ways around policies are told. ignored: findings that a comment
     silenced."""
 
     findings: tuple[Finding, ...]
@@ -59,7 +62,7 @@ def lint(inputs: Inputs, *, without: frozenset[str] = frozenset()) -> Report:
     told = [_told(hit, rules[hit.rule]) for hit in _hits(inputs, policies, settings) if not _is_settled(hit, settings)]
     told += [
         Finding(one.file, one.line, one.rule, rules[one.rule].severity, one.path, "", one.why, rules[one.rule].fix)
-        for one in inputs.unread
+        for one in inputs.remarks
     ]
     found = {finding for finding in told if finding.rule not in without}
     kept = {one for one in found if not inputs.is_ignored(one.file, one.line, one.rule)}
@@ -70,10 +73,13 @@ def lint(inputs: Inputs, *, without: frozenset[str] = frozenset()) -> Report:
 def _hits(inputs: Inputs, policies: list[Policy], settings: Mapping[str, str]) -> Iterator[Hit]:
     for each in inputs.objects:
         yield from documents(each)
+        if not is_policy(each):
+            yield from ways_around(each)
     agent = _agent(settings)
     placed: list[Placed] = []
     for policy in policies:
         found = [hit for check in _ALONE for hit in check(policy)]
+        found += other_clusters(policy, local=agent.cluster)
         yield from found
         if not is_served(policy):
             continue
@@ -117,6 +123,7 @@ def _settings(inputs: Inputs) -> dict[str, str]:
 
 def _agent(settings: Mapping[str, str]) -> Agent:
     return Agent(
+        cluster=settings.get("cluster-name", "default"),
         ipv6=settings.get("enable-ipv6") == "true",
         extended_ip_protocols=settings.get("enable-extended-ip-protocols") == "true",
         node_selector_labels=settings.get("enable-node-selector-labels") == "true",

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from isolation.linting.constraints import is_satisfiable, limits
 from isolation.linting.findings import Hit
-from isolation.linting.objects import CLUSTERWIDE, NAMESPACED, Entry, Policy, Spec
+from isolation.linting.objects import CLUSTERWIDE, NAMESPACED, Entry, Policy, PortRule, Spec
 from isolation.linting.plain import mapped
+from isolation.linting.rejected import WITHOUT_PORTS
 from isolation.linting.selectors import Selector
 from isolation.policies.label_filter import DEFAULT_FILTER
 from isolation.policies.labels import NAMESPACE
 
+_UNANSWERED = {"required": "TN307", "test-always-fail": "TN323"}
 _NOBODY = ("Endpoints", "Entities", "CIDR", "CIDRSet", "Nodes")  # empty, they select no one
 
 
@@ -59,17 +61,24 @@ def _entry(entry: Entry) -> Iterator[Hit]:
         if value == [] and kind in _NOBODY:
             yield Hit("TN303", policy, entry.place(kind), f"`{entry.side}{kind}: []` selects no one")
     for rule in entry.port_rules:
-        if not rule.body.get("ports"):
-            yield Hit("TN305", policy, rule.path, "names no port, so it matches none")
-    if mapped(entry.body.get("authentication")).get("mode") == "required":
-        yield Hit(
-            "TN307", policy, (*entry.path, "authentication"), "nothing is authenticated: the rule is a plain allow"
-        )
+        yield from _port_rule(rule)
+    mode = mapped(entry.body.get("authentication")).get("mode")
+    if mode in _UNANSWERED:
+        yield Hit(_UNANSWERED[mode], policy, (*entry.path, "authentication"), f"`{mode}` is answered by nobody")
     for selector in entry.selectors:
         yield from _dead_selector(policy, selector)
     for path, name in entry.entities:
         if entry.section == "ingress" and name == "host" and "nodeSelector" not in entry.spec.body:
             yield Hit("TN313", policy, path, "the node reaches its own pods anyway")
+
+
+def _port_rule(rule: PortRule) -> Iterator[Hit]:
+    policy = rule.entry.policy
+    if not rule.body.get("ports"):
+        yield Hit("TN305", policy, rule.path, "names no port, so it matches none")
+    for port in rule.ports:
+        if port.number == 0 and port.protocol in WITHOUT_PORTS:
+            yield Hit("TN322", policy, port.path, f"{port.protocol} is dropped whatever policies say")
 
 
 def _dead_selector(policy: Policy, selector: Selector) -> Iterator[Hit]:

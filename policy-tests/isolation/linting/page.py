@@ -14,6 +14,12 @@ without `kind` is the spec of a CiliumNetworkPolicy in the namespace `team-a`. T
 - **warning**: it does what it says, and that is seldom meant, or depends on settings and objects elsewhere.
 - **note**: worth knowing when the policy is reviewed.
 
+The linter needs no tenants and no cluster, so it speaks of one policy, of policies about the same pods, and of fields
+in other manifests that lead around them. What holds for a whole rendered tree is `tenon prove`'s: that no pod of one
+tenant reaches another on any port, which names are answered, which accounts may write policies, what admission
+refuses, how quotas and delivery keep tenants apart, and whether anything is left out. A tree without findings here is
+not proved, and aliases, which are written out here, are refused there.
+
 `--disable TN123` leaves a rule out; `# tenon-lint: ignore TN123 why` on the line, or alone on the line above, silences
 it there.
 """

@@ -13,7 +13,7 @@ from isolation.linting.objects import CLUSTERWIDE, NATIVE, Entry, Policy, Spec
 from isolation.linting.plain import listed, mapped
 from isolation.linting.selectors import Selector, Term
 from isolation.manifests.reading import DocumentPath
-from isolation.policies.labels import NAMESPACE
+from isolation.policies.labels import CLUSTER, NAMESPACE
 
 _CHURNING = re.compile(
     r"job-name|controller-uid|batch\.kubernetes\.io/.*|rollouts-pod-template-hash|workflows\.argoproj\.io/.*"
@@ -99,6 +99,20 @@ def _entities(entry: Entry) -> Iterator[Hit]:
             yield Hit(rule, policy, path, f"`{name}` is {what}")
         elif name == "ingress" and not entry.is_egress and not entry.has_ports:
             yield Hit("TN410", policy, path, "every Gateway and Ingress of the cluster, on every port")
+
+
+def other_clusters(policy: Policy, *, local: str) -> Iterator[Hit]:
+    """Peers of an allow that live, or may live, in another cluster of the mesh. local: name of the policy's own."""
+    for entry in policy.entries:
+        for selector in () if entry.is_deny else entry.selectors:
+            for term in selector.terms:
+                if term.key == CLUSTER and term.source != "reserved" and not _is_only(term, local):
+                    named = ", ".join(term.values) or "any cluster"
+                    yield Hit("TN420", policy, term.path, f"pods of {named} are meant; the policy's own is {local}")
+
+
+def _is_only(term: Term, value: str) -> bool:
+    return term.operator == "In" and term.values == (value,)
 
 
 def _services(entry: Entry) -> Iterator[Hit]:

@@ -11,10 +11,10 @@ from isolation.linting.meetings import Placed, Rules, is_entity
 from isolation.linting.objects import NAMESPACED, Policy
 from isolation.linting.plain import mapped
 from isolation.policies.entities import Cidr, Endpoints, Fqdn
-from isolation.policies.labels import ACCOUNT, NAMESPACE
+from isolation.policies.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
 from isolation.policies.parsing import INGRESS
 from isolation.policies.ports import Port
-from isolation.policies.selectors import LabelSelector
+from isolation.policies.selectors import LabelSelector, Requirement
 
 _METADATA = IPv4Address("169.254.169.254")  # of AWS, Azure, Google Cloud and others
 _HTTP, _DNS, _DNS_OVER_TLS, _HTTPS = (
@@ -164,8 +164,19 @@ def _dns_server(placed: Placed) -> Iterator[Hit]:
         yield Hit("TN804", placed.policy, placed.entry_path, f"the DNS server {who}")
         return
     for peer in placed.rule.peers or ():
-        if isinstance(peer, Endpoints) and peer.selector.namespaces is None:
+        if not isinstance(peer, Endpoints):
+            continue
+        if peer.selector.namespaces is None:
             yield Hit("TN804", placed.policy, placed.entry_path, "the DNS server's namespace is not pinned")
+        elif not any(_names_pods(term) for term in peer.selector.requirements):
+            shown = ", ".join(sorted(peer.selector.namespaces))
+            yield Hit("TN810", placed.policy, placed.entry_path, f"any pod of {shown} may answer")
+
+
+def _names_pods(term: Requirement) -> bool:
+    """Whether a term chooses among the pods of a namespace."""
+    is_about_place = term.key in {NAMESPACE, CLUSTER} or term.key.startswith(NAMESPACE_LABELS)
+    return term.operator == "In" and not is_about_place
 
 
 def _service_port(placed: Placed, services: Iterable[Service]) -> Iterator[Hit]:

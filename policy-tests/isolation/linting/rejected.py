@@ -28,7 +28,7 @@ from isolation.policies.expressions import ExpressionError, compiled
 
 _MOST_PORTS = 40
 _ENTITIES = ENTITIES | {"cluster-mesh"}
-_WITHOUT_PORTS = frozenset({"VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"})
+WITHOUT_PORTS = frozenset({"VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH"})
 _NAME = re.compile(r"[-a-zA-Z0-9_]+([.][-a-zA-Z0-9_]+)*[.]?")
 _PATTERN = re.compile(r"[-a-zA-Z0-9_*]+([.][-a-zA-Z0-9_*]+)*[.]?")
 
@@ -161,7 +161,7 @@ def _expressions(policy: Policy, path: DocumentPath, item: Mapping[str, Any]) ->
 
 def _port(rule: PortRule, port: WrittenPort) -> Iterator[Hit]:
     policy = rule.entry.policy
-    if port.protocol in _WITHOUT_PORTS and not port.text:
+    if port.protocol in WITHOUT_PORTS and not port.text:
         yield Hit("TN225", policy, port.path, f"{port.protocol} needs enable-extended-ip-protocols")
     elif not port.text:
         yield Hit("TN211", policy, port.path, "no port is written")

@@ -49,14 +49,16 @@ class Selector:
     def terms(self) -> tuple[Term, ...]:
         body = mapped(self.body)
         found = [
-            _term((*self.path, "matchLabels", key), str(key), "In", (str(value),))
+            _term((*self.path, "matchLabels", key), str(key), operator="In", values=(str(value),))
             for key, value in mapped(body.get("matchLabels")).items()
         ]
         for index, item in enumerate(listed(body.get("matchExpressions"))):
             wanted = mapped(item)
             values = tuple(str(value) for value in listed(wanted.get("values")))
             path = (*self.path, "matchExpressions", index)
-            found.append(_term(path, str(wanted.get("key", "")), str(wanted.get("operator", "")), values))
+            found.append(
+                _term(path, str(wanted.get("key", "")), operator=str(wanted.get("operator", "")), values=values)
+            )
         return tuple(found)
 
     @property
@@ -64,6 +66,6 @@ class Selector:
         return isinstance(self.body, dict) and not self.terms
 
 
-def _term(path: DocumentPath, written: str, operator: str, values: tuple[str, ...]) -> Term:
+def _term(path: DocumentPath, written: str, *, operator: str, values: tuple[str, ...]) -> Term:
     source, colon, key = written.partition(":")
     return Term(path, source if colon else "", key if colon else written, operator, values)

@@ -4,6 +4,7 @@ Source: Cilium 1.20, pkg/policy/utils/parserules.go (which empty lists leave no 
 (createL4Filter: the L7 wildcard), pkg/policy/api/l4.go (L7Rules.IsEmpty); each seen in the engine.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,15 @@ from isolation.linting.findings import Hit
 from isolation.linting.objects import NATIVE, Entry, Policy, PortRule
 from isolation.linting.plain import mapped
 
-_EMPTY_IS_EVERYONE = {"FQDNs": "TN101", "Groups": "TN102"}
+_EMPTY_IS_EVERYONE = {"FQDNs": "TN101", "Groups": "TN102", "Services": "TN113"}
+_PING = re.compile(r"(?<![a-z])(ping|icmp)(?![a-z])", re.IGNORECASE)
 _DENYING_NAMES = ("deny-all", "default-deny")
 
 
 def shapes(policy: Policy) -> Iterator[Hit]:
     """Every fail-open shape of one object."""
     yield from _open_direction(policy)
+    yield from _open_to_the_node(policy)
     if policy.kind == NATIVE:
         yield from _native_types(policy)
     for entry in policy.entries:
@@ -26,6 +29,7 @@ def shapes(policy: Policy) -> Iterator[Hit]:
             yield from _no_peer(entry)
             yield from _lost_ports(entry)
             yield from _lost_default_deny(entry)
+            yield from _no_ping(entry)
         for rule in entry.port_rules:
             yield from _lost_l7(rule)
 
@@ -85,6 +89,31 @@ def _open_direction(policy: Policy) -> Iterator[Hit]:
         return
     for missing in {"ingress", "egress"} - _touched(policy):
         yield Hit("TN110", policy, ("metadata", "name"), f"{policy.document.name} leaves {missing} as it was: open")
+
+
+def _open_to_the_node(policy: Policy) -> Iterator[Hit]:
+    """A name that promises to close ingress. Only a deny keeps the node out."""
+    name = policy.document.name.lower()
+    if not any(word in name for word in _DENYING_NAMES) or "ingress" not in _touched(policy):
+        return
+    denied = {entity for entry in policy.entries if entry.section == "ingressDeny" for _, entity in entry.entities}
+    if policy.specs and not denied & {"host", "all", "cluster"} and "nodeSelector" not in policy.specs[0].body:
+        yield Hit("TN114", policy, ("metadata", "name"), "the node, and pods on its network, still reach these pods")
+
+
+def _no_ping(entry: Entry) -> Iterator[Hit]:
+    """Every port, or ports of an object that speaks of ping, and no ICMP."""
+    policy = entry.policy
+    if any(each.body.get("icmps") for each in policy.entries):
+        return
+    words = f"{policy.document.name} {entry.spec.body.get('description', '')}"
+    if entry.port_rules and _PING.search(words):
+        yield Hit("TN621", policy, (*entry.path, "toPorts"), "these ports are no ping, of which the object speaks")
+        return
+    for rule in entry.port_rules:
+        for port in rule.ports:
+            if port.number == 0 and port.protocol == "ANY":
+                yield Hit("TN621", policy, port.path, "every port of TCP, UDP and SCTP, and no ping")
 
 
 def _touched(policy: Policy) -> set[str]:

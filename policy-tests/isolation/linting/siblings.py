@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity, peers_meet, same_selector
 from isolation.linting.objects import Policy
+from isolation.linting.plain import mapped
 from isolation.policies.entities import Cidr, Entity, Fqdn
 from isolation.policies.names import NamePattern
 from isolation.policies.parsing import Rule
@@ -37,6 +38,8 @@ def _asked_of(placed: Placed) -> Iterator[Callable[[Placed, Sequence[Placed]], I
         yield _proxy_voided
     if not rule.is_deny and not rule.default_deny:
         yield _nothing_denied
+    if rule.is_deny and rule.default_deny and not rule.on_nodes:
+        yield _closed_by_a_deny
 
 
 def same_names(policies: Iterable[Policy]) -> Iterator[Hit]:
@@ -138,6 +141,18 @@ def _is_inside(allowed: Cidr, deny: Cidr) -> bool:
     if inner.version != outer.version or any(inner.overlaps(gap) for gap in deny.excepted):
         return False
     return inner.network_address in outer and inner.prefixlen >= outer.prefixlen
+
+
+def _closed_by_a_deny(placed: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:
+    """A deny asks for default deny as an allow does, unless the object says that it should not."""
+    direction = placed.rule.direction
+    section = placed.entry_path[:-1]
+    spec = next(each for each in placed.policy.specs if placed.path[: len(each.path)] == each.path)
+    is_asked = mapped(spec.body.get("enableDefaultDeny")).get(direction) is True
+    if is_asked or not all(other.rule.is_deny for other in beside):
+        return
+    detail = f"no given policy allows these pods any {direction}: all of it is closed, not only what is denied"
+    yield Hit("TN321", placed.policy, section, detail)
 
 
 def _nothing_denied(placed: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:

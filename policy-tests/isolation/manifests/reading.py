@@ -9,8 +9,8 @@ would be composed by recursion in C first, which a deep enough text crashes the 
 
 import math
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import yaml
 
@@ -32,14 +32,26 @@ _FRACTION = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+([eE][-+]?[0-9]+)?")
 _RESOLVER = yaml.resolver.Resolver()
 
 
+class Events(Protocol):
+    """Where a text's events come from."""
+
+    def check_event(self) -> bool: ...
+    def get_event(self) -> Any: ...
+
+
+def _as_parsed(events: Events) -> Events:
+    return events
+
+
 def read_documents(text: str, *, where: str) -> Iterator[tuple[dict[str, Any], Lines]]:
     """Each document of the text as plain data, with the line of each path. Raises Refused."""
     for read in list(read_all(text, where=where)):
         yield read.body, read.lines
 
 
-def read_all(text: str, *, where: str) -> Iterator["Reading"]:
-    """The same, with the words whose type rests on how they are spelt."""
+def read_all(text: str, *, where: str, prepared: Callable[[Events], Events] = _as_parsed) -> Iterator["Reading"]:
+    """The same, with the words whose type rests on how they are spelt. prepared: what is made of the parser's events
+    before they are read; an alias that is still there is refused."""
     if found := _BREAKS.search(text):
         line = text.count("\n", 0, found.start()) + 1
         raise Refused(where=f"{where}:{line}", at="", why=f"holds U+{ord(found[0]):04X}, which not all read alike")
@@ -47,10 +59,11 @@ def read_all(text: str, *, where: str) -> Iterator["Reading"]:
         events = yaml.CSafeLoader(text)
     except yaml.YAMLError as error:
         raise _no_yaml(where, error) from error
+    source = prepared(events)
     try:
-        while events.check_event():
-            if isinstance(events.get_event(), yaml.DocumentStartEvent):
-                yield Reading(where, events)
+        while source.check_event():
+            if isinstance(source.get_event(), yaml.DocumentStartEvent):
+                yield Reading(where, source)
     except yaml.YAMLError as error:
         raise _no_yaml(where, error) from error
     finally:
@@ -65,7 +78,7 @@ def is_plain_string(word: str) -> bool:
 class Reading:
     """One document. plain: its strings that stand without quotes."""
 
-    def __init__(self, where: str, events: yaml.CSafeLoader) -> None:
+    def __init__(self, where: str, events: Events) -> None:
         self.where = where
         self.lines: Lines = {}
         self.plain: set[str] = set()
@@ -122,6 +135,8 @@ class Reading:
             return None
         if tag == _BOOL and text in {"true", "false"}:
             return text == "true"
+        if text == "<<":
+            raise self._refused(path, "`<<` merges mappings for some readers only; write the keys out")
         if len(text) <= _LONGEST_NUMBER:
             if tag == _INT and _DECIMAL.fullmatch(text):
                 return int(text)
