@@ -173,7 +173,9 @@ def test_the_proof_of_one_tenant_notices_what_it_breaks_in_the_network_and_in_it
     policy = next(d for d in tree.documents if d.name == "bucket" and d.namespace == "acme-train" and "spec" in d.body)
     opened = tree.changed(policy, lambda body: body["spec"].update(egress=[{"toEntities": ["cluster"]}]))
     assert "apart" in {result.name for result in prove_tree(opened, only=("acme",)).broken}
-    named = tree.changed(policy, lambda body: body["metadata"].update(annotations={"of": "globex-train"}))
+    named = tree.changed(
+        policy, lambda body: body["metadata"].update(labels={**body["metadata"]["labels"], "of": "globex-train"})
+    )
     assert {result.name for result in prove_tree(named, only=("acme",)).broken} == {"own-names"}
     with pytest.raises(Refused, match="holds no tenant nobody"):
         prove_tree(tree, only=("nobody",))
