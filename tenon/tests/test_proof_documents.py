@@ -111,6 +111,14 @@ def test_a_broken_certificate_names_whom_the_rules_let_in(prove: Prove, opened: 
     assert any(line.endswith("they open 1 classes of other tenants") for line in apart["evidence"])
 
 
+def test_a_broken_proof_names_pod_fault_file_and_line_on_stderr(prove: Prove, opened: Path) -> None:
+    code, _, said = prove(opened)
+    assert code == 1
+    assert "acme-train/step: is answered tenon-globex.storage.svc.cluster.local, a name of globex" in said
+    assert f"{opened / DNS}:{line_of(opened / DNS, '- ports:')} " in said
+    assert "NOT proved" in said
+
+
 def test_a_counter_example_carries_the_flow_that_an_engine_can_be_asked(prove: Prove, opened: Path) -> None:
     found = cluster_of(json.loads(prove(opened, "--json")[1]))["invariants"]["apart"]["broken"][0]
     assert found["answer"] == "allow"
@@ -134,6 +142,8 @@ def test_counter_examples_are_findings_at_the_rule_behind_them(prove: Prove, ope
 
 def test_every_finding_is_at_a_file_even_where_no_rule_is_behind_it(prove: Prove, copy: Path) -> None:
     (copy / DNS).unlink()
+    code, out, _ = prove(copy, "--json")
+    assert (code, cluster_of(json.loads(out))["invariants"]["alive"]["holds"]) == (1, False)
     for words, base in (((), copy), ((str(copy / "rendered/eu1"), "--root", str(ROOT)), copy / "rendered/eu1")):
         uris = {
             result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]

@@ -43,23 +43,6 @@ def test_the_table_is_at_most_100_columns_and_sums_up_on_stderr(capsys: pytest.C
     assert "proved: 3 tenants, 6 ordered pairs" in printed.err
 
 
-def test_a_widened_rule_is_named_with_its_file_and_line(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = copy / "rendered" / "eu1" / DNS
-    file.write_text(file.read_text().replace("tenon-acme.storage", "tenon-globex.storage"))
-    assert main(["prove", "--root", str(copy)]) == 1
-    printed = capsys.readouterr().err
-    assert "acme-train/step: is answered tenon-globex.storage.svc.cluster.local, a name of globex" in printed
-    assert f"{DNS}:" in printed
-    assert "NOT proved" in printed
-
-
-def test_a_deleted_policy_is_a_broken_proof(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (copy / "rendered" / "eu1" / DNS).unlink()
-    code, found = proved(copy, capsys)
-    assert (code, found["holds"]) == (1, False)
-    assert not found["clusters"][str(copy / "rendered" / "eu1")]["invariants"]["alive"]["holds"]
-
-
 @pytest.mark.parametrize(
     ("text", "why"),
     [
