@@ -85,6 +85,7 @@ requirements: install ## every requirement row with its tests and their last res
 bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.render
 	$(BIN)/python -m bench.prove
+	$(BIN)/python -m bench.verdicts
 
 lock-images: install ## digests of upstream images and charts, from the registry that the locks name (which has to hold them)
 	for role in vllm triton ray seaweedfs argoexec kafka strimzi gatewayplugin; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role || exit 1; done

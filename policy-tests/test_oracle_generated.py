@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from controlplane.oracle import Oracle
-from differential.campaign import Outcome, minimal, run
+from differential.campaign import REGRESSIONS, Outcome, minimal, run, save
 from differential.generate import CATALOGUE
 
 pytestmark = pytest.mark.oracle
@@ -39,9 +39,11 @@ def test_no_generated_flow_is_judged_otherwise_than_by_the_engine(
     outcome: Outcome, oracle: Oracle, seed: int, tmp_path: Path
 ) -> None:
     found = tmp_path / f"regressions-{seed}.jsonl"
-    lines = [line for mismatch in outcome.mismatches[:5] for line in minimal(mismatch, oracle.ask)]
-    found.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert not outcome.mismatches, f"TENON_SEED={seed}; the smallest worlds that differ: {found}"
+    save((line for mismatch in outcome.mismatches[:5] for line in minimal(mismatch, oracle.ask)), found)
+    keep = (
+        f"`python -m differential.campaign --seed {seed} --flows {FLOWS} --save` keeps them in cases/{REGRESSIONS.name}"
+    )
+    assert not outcome.mismatches, f"the smallest worlds that differ: {found}; {keep}"
     assert outcome.flows >= 20_000
 
 

@@ -1,6 +1,7 @@
 """One run of the generated differential test: the same lines to Cilium's engine and to our evaluator.
 
-`python -m differential.campaign --seed 7 --flows 1000000` looks for mismatches and prints the first, shrunk.
+`python -m differential.campaign --seed 7 --flows 1000000` looks for mismatches and prints the first, shrunk; with
+`--save` it appends them to policy-tests/cases/regressions.jsonl, which every later run is held to.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from isolation.worlds.answering import answers
@@ -17,6 +19,7 @@ from differential.expected import differences, expected, is_refused
 from differential.generate import worlds
 from differential.shrink import shrunk
 
+REGRESSIONS = Path(__file__).parents[1] / "cases" / "regressions.jsonl"
 Line = dict[str, Any]
 Engine = Callable[[Sequence[Line]], Sequence[Line]]
 
@@ -76,6 +79,20 @@ def minimal(mismatch: Mismatch, engine: Engine) -> list[Line]:
     return [line | expected(answer) for line, answer in zip(lines, engine(lines), strict=True)]
 
 
+def save(lines: Iterable[Line], file: Path = REGRESSIONS) -> int:
+    """Appends lines that `minimal` made; a world that stands there already, under its id, is not saved twice.
+
+    Returns how many lines were written.
+    """
+    known = (
+        {json.loads(line)["id"] for line in file.read_text(encoding="utf-8").splitlines()} if file.exists() else set()
+    )
+    fresh = [line for line in lines if line["id"] not in known]
+    with file.open("a", encoding="utf-8") as written:
+        written.writelines(json.dumps(line) + "\n" for line in fresh)
+    return len(fresh)
+
+
 def ours(lines: Iterable[Line]) -> list[Line]:
     """Our evaluator's answers."""
     return list(answers(json.dumps(line) for line in lines))
@@ -104,12 +121,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--flows", type=int, default=1_000_000)
+    parser.add_argument(
+        "--save", action="store_true", help=f"append the smallest worlds that differ to {REGRESSIONS.name}"
+    )
     options = parser.parse_args()
     with Oracle() as oracle:
         outcome = run(oracle.ask, seed=options.seed, flows=options.flows)
         for mismatch in outcome.mismatches:
+            lines = minimal(mismatch, oracle.ask)
             sys.stdout.write(f"{mismatch.fields}\n")
-            sys.stdout.writelines(json.dumps(line) + "\n" for line in minimal(mismatch, oracle.ask))
+            sys.stdout.writelines(json.dumps(line) + "\n" for line in lines)
+            if options.save:
+                sys.stdout.write(f"{save(lines)} lines saved in {REGRESSIONS.name}\n")
     sys.stdout.write(f"seed {options.seed}: {outcome}\n")
     return 1 if outcome.mismatches else 0
 
