@@ -9,7 +9,7 @@ from isolation.answers.open_flows import OpenFlow, open_flows
 from isolation.classes.cluster import Cluster, cluster_of
 from isolation.classes.inventory import tenant_of
 from isolation.classes.pod_classes import tenants_of
-from isolation.manifests.refusals import Refused
+from isolation.manifests.refusals import Refused, shaped_as_its_kind
 from isolation.manifests.shapes import KINDS, REPRESENTATIVES, reduced
 from isolation.manifests.tree import Tree, read_tree
 from isolation.network import flows as network
@@ -119,6 +119,11 @@ def prove_tree(tree: Tree, *, only: Sequence[str] = (), most: int = REPRESENTATI
     about their folders and the platform's. What tenants promise together (the GPUs of all queues, one object in two
     folders) and what other folders hold besides policies is left to the whole proof.
     """
+    with shaped_as_its_kind():
+        return _proved(tree, only=only, most=most)
+
+
+def _proved(tree: Tree, *, only: Sequence[str], most: int) -> Proof:
     refuse_other_kinds(tree)
     tenants = tenants_of(tree)
     if not tenants:

@@ -17,6 +17,7 @@ from isolation.manifests.refusals import Refused
 _SPLITS = re.compile(r"^(?:---|\.\.\.).{0,20}", re.MULTILINE)
 _JSON = re.compile(r"\s*\{")
 _BY_NAME = (("apiVersion",), ("kind",), ("metadata", "name"))
+_TEXTS = ("labels", "annotations")
 
 Object = tuple[dict[str, Any], Lines]
 
@@ -50,7 +51,16 @@ def the_object(documents: Collection[Object], *, where: str) -> Object:
         if not isinstance(value, str) or not value:
             why = f"is {value!r}; every object has a text there, by which the cluster keeps it"
             raise Refused(where=f"{where}:{_line(lines, path)}", at=".".join(path), why=why)
+    for key in _TEXTS:
+        if not _are_texts(body["metadata"].get(key)):
+            why = "is no mapping of texts, so a cluster refuses the object; quote its values"
+            path = ("metadata", key)
+            raise Refused(where=f"{where}:{_line(lines, path)}", at=".".join(path), why=why)
     return body, lines
+
+
+def _are_texts(value: object) -> bool:
+    return value is None or (isinstance(value, dict) and all(isinstance(each, str) for each in value.values()))
 
 
 def _unfolded(keys: Iterable[str]) -> str | None:
