@@ -5,11 +5,12 @@ So `tenon render` needs no torch and `tenon prove` no Node.
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tenon.output import CommandError, ExitCode, say
+from tenon.output import CommandError, say
 
 # command -> (module, one line of help); a module has `arguments(parser)` and `run(options) -> int`
 COMMANDS = {
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say("interrupted")
         return 130
     except BrokenPipeError:
-        return int(ExitCode.OK)
+        return 128 + signal.SIGPIPE  # as of any tool whose reader left: neither "holds" nor "broken" was told
 
 
 if __name__ == "__main__":

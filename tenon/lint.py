@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 << 20
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _STDIN = "stdin"
+_OPEN = ("/dev/fd/", "/dev/stdin")  # what a shell opened for us, as by <(...)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +79,8 @@ def _read(name: str, inputs: "Inputs") -> None:
     if name == "-":
         _take(_STDIN, sys.stdin.buffer.read(MAX_BYTES + 1), inputs)
         return
+    if not name:
+        raise CommandError("'' names no file; write . for this folder")
     path = Path(name)
     if not path.exists():
         raise CommandError(f"{name}: no such file or folder")
@@ -106,6 +109,9 @@ def _unlisted(error: OSError) -> None:
 
 
 def _open(path: Path, inputs: "Inputs") -> None:
+    if not (path.is_file() or str(path).startswith(_OPEN)):
+        inputs.refuse(str(path), "is a pipe or a device, which may never end; hand it over by - as standard input")
+        return
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -175,7 +181,8 @@ def _summary(report: "Report") -> str:
     looked = f"{_counted(report.policies, 'policy', 'policies')} in {_counted(report.files, 'file')}"
     others = f"; {_counted(report.passed_over, 'other object')} beside them" if report.passed_over else ""
     silenced = f"; {_counted(report.ignored, 'finding')} ignored by comments" if report.ignored else ""
-    return f"{', '.join(told) or 'clean'}: {looked}{others}{silenced}"
+    unread = f"; {_counted(report.not_read, 'document')} without policies not read" if report.not_read else ""
+    return f"{', '.join(told) or 'clean'}: {looked}{others}{unread}{silenced}"
 
 
 def _counted(number: int, one: str, many: str = "") -> str:
@@ -199,6 +206,7 @@ def _document(report: "Report") -> dict[str, Any]:
         "files": report.files,
         "policies": report.policies,
         "passedOver": report.passed_over,
+        "notRead": report.not_read,
         "ignored": report.ignored,
         "counts": dict(Counter(finding.severity for finding in report.findings)),
         "findings": [

@@ -33,8 +33,9 @@ class CommandError(Exception):
 
 
 def say(text: str) -> None:
-    """A line for people. Goes to stderr, so that stdout is the answer alone."""
-    print(text, file=sys.stderr, flush=True)
+    """A line for people. Goes to stderr, so that stdout is the answer alone; to nobody where stderr is closed."""
+    if sys.stderr is not None:
+        print(text, file=sys.stderr, flush=True)
 
 
 def answer_json(document: Any) -> None:
@@ -55,13 +56,17 @@ def answer_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obj
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
-    with _standard_output():
-        console().print(table)
+    made = console()
+    with made.capture() as captured:  # rich ends the process with 1 when it meets a closed pipe itself
+        made.print(table)
+    answer_text(captured.get())
 
 
 @contextmanager
 def _standard_output() -> Iterator[None]:
     """Written through at once, so that a full disk is an error of the command and not a trace at its end."""
+    if sys.stdout is None:
+        raise CommandError("standard output: is closed, so there is nowhere to answer; open it and ask again")
     try:
         yield
         sys.stdout.flush()

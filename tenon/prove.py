@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
                 _explain(proof)
     _conclude(proofs)
     if options.only:
-        say(f"only {', '.join(options.only)}: what else tenants' folders hold, besides policies, was not judged")
+        named = ", ".join(dict.fromkeys(options.only))
+        say(f"only {named}: what else tenants' folders hold, besides policies, was not judged")
     return int(ExitCode.OK if all(proof.holds for proof in proofs.values()) else ExitCode.CHECK_FAILED)
 
 

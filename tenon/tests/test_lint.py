@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ HEAD = "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: a,
 EMPTY = HEAD + "spec:\n  endpointSelector: {}\n  egress: []\n"
 WORLD = HEAD + "spec:\n  endpointSelector: {}\n  egress: [{toEntities: [world]}]\n"
 CLEAN = HEAD + "spec:\n  endpointSelector: {}\n  egress: [{}]\n"
+ALIAS_BOMB = "a: &a [1]\n" + "".join(f"{b}: &{b} [{', '.join(['*' + a] * 9)}]\n" for a, b in pairwise("abcdefg"))
 
 Write = Callable[[str], str]
 
@@ -126,6 +129,8 @@ def test_the_rules_are_listed(form: list[str], capsys: pytest.CaptureFixture[str
         (b"\xff\xfe\x00", "is no UTF-8 text (byte 0)"),
         (b"a: 1\n" * (MAX_BYTES // 5 + 1), "is larger than 8 MiB"),
         (b"a: {", "is no YAML"),
+        (b"[" * 200_000, "is nested deeper than 64"),
+        (ALIAS_BOMB.encode(), "aliases write more than 20000 values"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_a_finding_and_the_others_are_linted(
@@ -143,6 +148,7 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_the_others_are_linted(
     ("words", "why"),
     [
         ([], "name files, folders, or - for standard input"),
+        ([""], "'' names no file; write . for this folder"),
         (["nowhere.yaml"], "nowhere.yaml: no such file or folder"),
         (["EMPTY"], "holds no .yaml, .yml or .json file"),
         (["EMPTY", "--json", "--sarif", "-"], "both want standard output"),
@@ -156,6 +162,32 @@ def test_a_mistake_of_the_caller_is_one_line(
     names = {"EMPTY": str(tmp_path / "empty"), "FILE": file(CLEAN)}
     assert main(["lint", *(names.get(word, word) for word in words)]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_a_pipe_is_a_finding_and_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert main(["lint", str(tmp_path / "pipe.yaml"), "--json"]) == 2
+    (finding,) = document(capsys)["findings"]
+    assert (finding["rule"], finding["message"][:23]) == ("TN001", "is a pipe or a device, ")
+
+
+def test_what_a_shell_opened_is_read(capsys: pytest.CaptureFixture[str]) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, EMPTY.encode())
+    os.close(writer)
+    assert main(["lint", f"/dev/fd/{reader}", "--json"]) == 1
+    os.close(reader)
+    assert document(capsys)["policies"] == 1
+
+
+def test_a_document_without_policies_that_is_not_read_is_counted(
+    file: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = file(f"made: 2020-01-01\n---\n{CLEAN}")
+    assert main(["lint", name]) == 0
+    assert "clean: 1 policy in 1 file; 1 document without policies not read" in capsys.readouterr().err
+    assert main(["lint", name, "--json"]) == 0
+    assert document(capsys)["notRead"] == 1
 
 
 def test_an_empty_file_is_clean(file: Write) -> None:

@@ -1,5 +1,6 @@
 """Answers on standard output: whole or an error in one line, and as they are."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,31 @@ def test_an_answer_that_finds_no_room_is_one_line(form: str | None, tmp_path: Pa
         run = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
     text = "tenon diff: standard output: cannot be written (No space left on device); make room and ask again\n"
     assert (run.returncode, run.stderr) == (2, text)
+
+
+LINT = f"{sys.executable} -m tenon lint --list"
+
+
+@pytest.mark.parametrize("form", ["", "--json"])
+def test_a_closed_standard_output_is_one_line(form: str) -> None:
+    run = subprocess.run(["sh", "-c", f"{LINT} {form} >&-"], check=False, stderr=subprocess.PIPE, text=True)
+    text = "tenon lint: standard output: is closed, so there is nowhere to answer; open it and ask again\n"
+    assert (run.returncode, run.stderr) == (2, text)
+
+
+def test_a_closed_standard_error_leaves_the_answer_alone() -> None:
+    words = f"echo a: 1 | {sys.executable} -m tenon lint - 2>&-"
+    run = subprocess.run(["sh", "-c", words], check=False, stdout=subprocess.PIPE)
+    assert (run.returncode, run.stdout) == (0, b"")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_left_was_told_neither_yes_nor_no(form: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = subprocess.run([*LINT.split(), *form], check=False, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (run.returncode, run.stderr) == (141, "")
 
 
 def test_brackets_in_a_tree_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:

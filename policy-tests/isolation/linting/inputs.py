@@ -19,6 +19,7 @@ from isolation.manifests.tree import Document
 
 _START = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _NAMES_A_POLICY = re.compile(r"\bkind[\"']?\s*:\s*[\"']?\w*NetworkPolicy\b")
+_OUT_OF_BOUNDS = re.compile(r"is nested deeper than|aliases write more|anchors hold more|has no end|has no anchor")
 _LINE = re.compile(r":([0-9]+)$")
 
 
@@ -45,12 +46,14 @@ class _Part:
 
 @dataclass
 class Inputs:
-    """What was read: objects in the order of the files, and the comments that silence findings."""
+    """What was read: objects in the order of the files, and the comments that silence findings. not_read: documents of
+    which nothing is known but that nothing in them is a policy's."""
 
     objects: list[Policy] = field(default_factory=list)
     remarks: list[Remark] = field(default_factory=list)
     ignored: dict[tuple[str, int], frozenset[str]] = field(default_factory=dict)
     files: int = 0
+    not_read: int = 0
 
     def add(self, file: str, text: str) -> None:
         """Read one file's text."""
@@ -65,7 +68,9 @@ class Inputs:
                     shifted = {path: line + part.before for path, line in read.lines.items()}
                     self.objects += _objects(file, read.body, shifted)
             except Refused as refused:
-                self.remarks += _unread(part, refused)
+                told = list(_unread(part, refused))
+                self.remarks += told
+                self.not_read += not told
             else:
                 self.remarks += _written_out(part, budget.used)
 
@@ -124,6 +129,8 @@ def _unread(part: _Part, refused: Refused) -> Iterator[Remark]:
         yield Remark("TN002", part.file, line, refused.at, refused.why)
     elif word := WAYS_AROUND.search(part.text):
         yield Remark("TN008", part.file, line, refused.at, f"holds `{word[0]}` and is not read: {refused.why}")
+    elif _OUT_OF_BOUNDS.search(refused.why):
+        yield Remark("TN001", part.file, line, "", refused.why)
 
 
 def _written_out(part: _Part, lines: list[int]) -> Iterator[Remark]:

@@ -47,6 +47,7 @@ class Report:
     policies: int
     passed_over: int
     ignored: int
+    not_read: int = 0
 
     @property
     def is_unreadable(self) -> bool:
@@ -66,8 +67,14 @@ def lint(inputs: Inputs, *, without: frozenset[str] = frozenset()) -> Report:
     ]
     found = {finding for finding in told if finding.rule not in without}
     kept = {one for one in found if not inputs.is_ignored(one.file, one.line, one.rule)}
-    passed_over = len(inputs.objects) - len(policies)
-    return Report(tuple(sorted(kept)), inputs.files, len(policies), passed_over, len(found) - len(kept))
+    return Report(
+        tuple(sorted(kept)),
+        files=inputs.files,
+        policies=len(policies),
+        passed_over=len(inputs.objects) - len(policies),
+        ignored=len(found) - len(kept),
+        not_read=inputs.not_read,
+    )
 
 
 def _hits(inputs: Inputs, policies: list[Policy], settings: Mapping[str, str]) -> Iterator[Hit]:
