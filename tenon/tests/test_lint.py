@@ -164,9 +164,12 @@ def test_a_mistake_of_the_caller_is_one_line(
     assert why in capsys.readouterr().err
 
 
-def test_a_pipe_is_a_finding_and_is_not_waited_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("named", ["", "pipe.yaml"])
+def test_a_pipe_is_a_finding_and_is_not_waited_for(
+    named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")
-    assert main(["lint", str(tmp_path / "pipe.yaml"), "--json"]) == 2
+    assert main(["lint", str(tmp_path / named), "--json"]) == 2
     (finding,) = document(capsys)["findings"]
     assert (finding["rule"], finding["message"][:23]) == ("TN001", "is a pipe or a device, ")
 
