@@ -16,7 +16,6 @@ from tenon.sarif import Rule as SarifRule
 from tenon.sarif import sarif
 
 if TYPE_CHECKING:
-    from isolation.linting.catalogue import LintRule
     from isolation.linting.findings import Finding
     from isolation.linting.inputs import Inputs
     from isolation.linting.linter import Report
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 << 20
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 _STDIN = "stdin"
+_FIELDS = ("id", "name", "severity", "explanation", "fix", "bad", "good")  # of a rule, in --list --json
 _OPEN = ("/dev/fd/", "/dev/stdin")  # what a shell opened for us, as by <(...)
 
 
@@ -79,11 +79,9 @@ def _read(name: str, inputs: "Inputs") -> None:
     if name == "-":
         _take(_STDIN, sys.stdin.buffer.read(MAX_BYTES + 1), inputs)
         return
-    if not name:
-        raise CommandError("'' names no file; write . for this folder")
     path = Path(name)
-    if not path.exists():
-        raise CommandError(f"{name}: no such file or folder")
+    if not name or not path.exists():
+        raise CommandError(f"{name or repr('')}: no such file or folder")
     if not path.is_dir():
         _open(path, inputs)
         return
@@ -245,12 +243,7 @@ def _tell_rules(options: argparse.Namespace) -> None:
     if options.markdown:
         answer_text(catalogue_page())
     elif options.json:
-        answer_json([_rule(rule) for rule in rules])
+        answer_json([{field: getattr(rule, field) for field in _FIELDS} for rule in rules])
     else:
         rows = [(rule.id, rule.severity, rule.name, rule.explanation) for rule in rules]
         answer_table(f"{len(rules)} rules", ("id", "severity", "name", "explanation"), rows)
-
-
-def _rule(rule: "LintRule") -> dict[str, str]:
-    fields = ("id", "name", "severity", "explanation", "fix", "bad", "good")
-    return {field: getattr(rule, field) for field in fields}

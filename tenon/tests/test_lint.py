@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_read_is_a_finding_and_the_others_are_linted(
     ("words", "why"),
     [
         ([], "name files, folders, or - for standard input"),
-        ([""], "'' names no file; write . for this folder"),
+        ([""], "'': no such file or folder"),
         (["nowhere.yaml"], "nowhere.yaml: no such file or folder"),
         (["EMPTY"], "holds no .yaml, .yml or .json file"),
         (["EMPTY", "--json", "--sarif", "-"], "both want standard output"),
