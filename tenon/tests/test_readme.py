@@ -19,8 +19,11 @@ ELSEWHERE = {  # command -> where it is run
     "up": "tenon/tests/test_job_path.py",
     "promote": "tenon/tests/test_job_path.py",
     "train": "tenon/tests/test_train.py",
+    "why": "tenon/tests/test_why.py",
+    "lint": "tenon/tests/test_lint.py",
+    "verdicts": "tenon/tests/test_verdicts.py",
 }
-MAKE_IN_CI = {"demo", "requirements", "test", "test-apiserver", "test-controllers"}
+MAKE_IN_CI = {"demo", "mutants", "requirements", "test", "test-apiserver", "test-controllers", "test-oracle"}
 
 
 def test_every_tenon_command_of_the_readme_has_its_run() -> None:
