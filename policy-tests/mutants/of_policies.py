@@ -127,6 +127,8 @@ WIDENED: list[tuple[str, Callable[[Body], object], str]] = [
     ("storage/s3-acme", lambda spec: ingress(spec).pop("toPorts"), "closed"),
     ("tenon-system/watcher", lambda spec: spec.update(ingress=[]), "accepted"),
     ("/imds", lambda spec: spec["egressDeny"][0]["toCIDR"].remove("168.63.129.16/32"), "metadata"),
+    ("/imds", lambda spec: spec["egressDeny"][0]["toCIDR"].remove("169.254.169.254/32"), "metadata"),
+    ("tenon-system/webhooks", lambda spec: spec.pop("egressDeny"), "metadata"),
     (
         "acme-train/egress",
         lambda spec: egress(spec)["toFQDNs"].append({"matchPattern": "mirror.init*.example"}),

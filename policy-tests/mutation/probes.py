@@ -95,6 +95,12 @@ class Probes:
         """Make the tree the engine's world."""
         self.oracle.ask([self.world])
 
+    def changes_afresh(self, mutant: Mutant) -> bool:
+        """`changes`, of a new world: one that saw thousands of mutants may tell equals apart."""
+        self.load()
+        self._known.clear()
+        return self.changes(mutant)
+
     @property
     def size(self) -> int:
         flows = len(self.subjects) * len(self.peers) * len(self.ports) * 2

@@ -59,8 +59,9 @@ class Judge:
         if not self.probes.changes(mutant):
             return EQUIVALENT
         part = self._part(mutant.document)
-        is_killed = is_noticed(mutant.tree(part)) or is_noticed(mutant.tree(self.tree))
-        return KILLED if is_killed else SURVIVED
+        if is_noticed(mutant.tree(part)) or is_noticed(mutant.tree(self.tree)):
+            return KILLED
+        return SURVIVED if self.probes.changes_afresh(mutant) else EQUIVALENT
 
     def _part(self, document: Document) -> Tree:
         """Platform, the object's own tenant and one other, which take less time: what breaks among them breaks the

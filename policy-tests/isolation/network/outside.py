@@ -68,7 +68,8 @@ def metadata(cluster: Cluster) -> Result:
     """Rebinding: an allowed name that is made to lead to machine credentials or private addresses opens nothing."""
     exempt = (*cluster.profile.private_addresses, *cluster.profile.api_addresses)
     asked, broken = 0, []
-    for pods in cluster.classes.of_tenants:
+    platform = [each for each in cluster.classes.all if each.role.tenant is None and each.exists]
+    for pods in (*cluster.classes.of_tenants, *platform):
         side = cluster.side(pods, EGRESS)
         for target in rebound(cluster, pods):
             if target.address is None or any(target.address in network for network in exempt):
@@ -169,10 +170,16 @@ def fqdn_names(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def rebound(cluster: Cluster, pods: PodClass) -> Iterator[Identity]:
-    """Addresses that no name should lead to, each with every name that the class may reach learned for it."""
+    """Addresses that no name should lead to, each with every name that the class may reach learned for it.
+
+    A platform's own host, such as that of Git, may have a private address; hosts that tenants name may not.
+    """
     allowed = frozenset(fqdn_names(cluster.side(pods, EGRESS).rules))
+    if pods.role.tenant is None and not allowed:
+        return  # what it reaches without names is asked by `closed`
     store = frozenset(needed_names(cluster.profile, pods.role))
-    private = PRIVATE if any(is_outside_host(name) for name in allowed - store) else ()
+    by_tenants = pods.role.tenant is not None or pods.role.name == "webhooks"
+    private = PRIVATE if by_tenants and any(is_outside_host(name) for name in allowed - store) else ()
     for address in map(ip_address, (*METADATA, *private)):
         name = f"{address} as {', '.join(sorted(allowed)) or 'no name'}"
         yield outside(name, address=address, names=allowed)
