@@ -63,7 +63,7 @@ PROFILE = [
     ("apiServer.addresses", ["169.254.170.0/24"], "machine's credentials"),
     ("apiServer.port", 0, "apiServer.port 0 is no port"),
     ("apiServer.port", True, "no int"),
-    ("dns.searchDomains", ["cluster.local", "evil.example"], "outside of the cluster"),
+    ("dns.searchDomains", ["cluster.local", "Corp.example"], "no domain of small letters"),
     ("dns.searchDomains", [], "is empty"),
     ("dns.mode", "host", "'host' is not understood"),
     ("dns.account", "core dns", "no name"),

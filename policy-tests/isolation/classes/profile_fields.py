@@ -31,7 +31,7 @@ _NAMES = {"storage.bucketPrefix", "storage.region"} | {
     f"{part}.{end}" for part in ("dns", "mesh.control", "mesh.gateway") for end in _WORKLOAD
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_INSIDE = re.compile(r"([a-z0-9-]+\.)*(cluster\.local|internal)")  # of the cluster, or of machines as clouds name them
+_DOMAIN = re.compile(rf"{_NAME.pattern}(\.{_NAME.pattern})*")
 _NARROW = {4: 24, 6: 64}  # IP version -> least prefix length of a range that denies of private addresses leave out
 
 
@@ -93,8 +93,8 @@ def _value_faults(place: str, value: Any) -> Iterator[str]:
         yield f"`{place}` holds {wrong[0]!r}, no text without spaces"
     elif place == "dns.searchDomains":
         for domain in value:
-            if not _INSIDE.fullmatch(domain):
-                yield f"`{place}` holds {domain}, a domain outside of the cluster; end it in cluster.local or internal"
+            if not _DOMAIN.fullmatch(domain):
+                yield f"`{place}` holds {domain!r}, no domain of small letters, digits and dashes"
     if place in _NAMES and not _NAME.fullmatch(value):
         yield f"`{place}` is {value!r}, no name of small letters, digits and dashes"
     if place == "gpuCapacity":
