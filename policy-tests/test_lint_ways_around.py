@@ -1,7 +1,7 @@
 """Manifests beside the policies: pods on the node's network, Services for the outside, second interfaces."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from isolation.linting.inputs import Inputs
 from isolation.linting.linter import lint
@@ -78,6 +78,7 @@ JUNK = st.recursive(
 )
 
 
+@example(kind="Service", spec={"ports": 8080})
 @settings(max_examples=150, deadline=None)
 @given(kind=st.sampled_from(["Service", "Pod", "EndpointSlice"]), spec=JUNK)
 def test_junk_in_a_manifest_is_no_crash(kind: str, spec: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity
 from isolation.linting.objects import NAMESPACED, Policy
-from isolation.linting.plain import mapped
+from isolation.linting.plain import listed, mapped
 from isolation.policies.entities import Cidr, Endpoints, Fqdn
 from isolation.policies.labels import ACCOUNT, CLUSTER, NAMESPACE, NAMESPACE_LABELS
 from isolation.policies.parsing import INGRESS
@@ -99,7 +99,7 @@ def service_of(body: Mapping[str, Any]) -> Service:
     """A Service document."""
     metadata, spec = mapped(body.get("metadata")), mapped(body.get("spec"))
     ports = {}
-    for item in spec.get("ports") or ():
+    for item in listed(spec.get("ports")):
         own, target = mapped(item).get("port"), mapped(item).get("targetPort", mapped(item).get("port"))
         if isinstance(own, int) and isinstance(target, int):
             ports[own] = target
