@@ -77,6 +77,14 @@ class Tree:
             found.setdefault(document.kind, []).append(document)
         return found
 
+    @cached_property
+    def by_folder(self) -> dict[tuple[str, ...], list[Document]]:
+        """Documents by the first three parts of their place: tenants, whose, foundation, workloads or delivery."""
+        found: dict[tuple[str, ...], list[Document]] = {}
+        for document in self.documents:
+            found.setdefault(document.place[:3], []).append(document)
+        return found
+
     def of_kind(self, *kinds: str) -> Iterator[Document]:
         for kind in kinds:
             yield from self.by_kind.get(kind, ())

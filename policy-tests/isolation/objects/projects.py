@@ -45,7 +45,7 @@ def tenant_project(project: Document, tree: Tree, *, url: str) -> Iterator[str]:
             yield f"may write {kind}, which is no kind of workloads"
     denied = _kinds(spec.get("namespaceResourceBlacklist"))
     folder = ("tenants", tenant, "workloads")
-    held = {_kind(each) for each in tree.documents if each.place[:3] == folder}
+    held = {_kind(each) for each in tree.by_folder.get(folder, ())}
     for kind in sorted(held & _covered(held, denied) | held - allowed):
         yield f"does not deliver {kind}, which its workloads hold"
     for role in spec.get("roles") or ():
