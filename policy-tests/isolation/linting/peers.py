@@ -13,13 +13,14 @@ from isolation.linting.objects import CLUSTERWIDE, NATIVE, Entry, Policy, Spec
 from isolation.linting.plain import listed, mapped
 from isolation.linting.selectors import Selector, Term
 from isolation.manifests.reading import DocumentPath
+from isolation.policies.addresses import RFC_1918
 from isolation.policies.labels import CLUSTER, NAMESPACE
 
 _CHURNING = re.compile(
     r"job-name|controller-uid|batch\.kubernetes\.io/.*|rollouts-pod-template-hash|workflows\.argoproj\.io/.*"
 )
 _NODES = frozenset({"host", "remote-node"})
-_PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"))
+_PRIVATE = (*RFC_1918, ip_network("100.64.0.0/10"))
 
 
 def peers(policy: Policy) -> Iterator[Hit]:

@@ -6,17 +6,15 @@ Cilium's source only.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from ipaddress import ip_network
 
 from isolation.linting.findings import Hit
 from isolation.linting.meetings import Placed, Rules, is_entity, peers_meet, same_selector
 from isolation.linting.objects import Policy
 from isolation.linting.plain import mapped
+from isolation.policies.addresses import RFC_1918
 from isolation.policies.entities import Cidr, Entity, Fqdn
 from isolation.policies.names import NamePattern
 from isolation.policies.parsing import Rule
-
-_PRIVATE = tuple(ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 
 def siblings(rules: Rules) -> Iterator[Hit]:
@@ -132,7 +130,7 @@ def _cut_by_deny(placed: Placed, beside: Sequence[Placed]) -> Iterator[Hit]:
             if any(_is_inside(allowed, deny) for deny in denied):
                 detail = f"{allowed.network} is denied by {other.shown}; a deny wins"
                 yield Hit("TN708", placed.policy, placed.entry_path, detail)
-        if api and any(deny.network in _PRIVATE and not deny.excepted for deny in denied):
+        if api and any(deny.network in RFC_1918 and not deny.excepted for deny in denied):
             yield Hit("TN709", placed.policy, placed.entry_path, f"{other.shown} denies private addresses")
 
 

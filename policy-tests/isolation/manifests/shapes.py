@@ -23,6 +23,7 @@ from hashlib import sha256
 
 from isolation.manifests import vocabulary
 from isolation.manifests.tree import Document, Tree
+from isolation.manifests.whole_words import replaced
 
 REPRESENTATIVES = 5
 # All that invariants of representatives read of tenants; what reads more is asked about the whole tree (proof.py).
@@ -115,7 +116,7 @@ def _groups(platform: list[Document], folders: Mapping[str, list[Document]]) -> 
         digest = sha256()
         marked = set[str]()
         for document in documents:
-            text = _marked("/".join((*document.place[2:], _json(document))), tenant)
+            text = replaced("/".join((*document.place[2:], _json(document))), tenant, _MARK)
             if text not in texts:
                 texts[text] = _Text.of(text, of_policy=document.kind.endswith("NetworkPolicy"))
             digest.update(text.encode() + b"\0\0")
@@ -167,17 +168,6 @@ class _Text:
 
 def _json(document: Document) -> str:
     return json.dumps(document.body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-
-def _marked(text: str, tenant: str) -> str:
-    """The text with the mark for each whole word that is the id."""
-    first, *others = text.split(tenant)
-    made, last = [first], first[-1:]
-    for piece in others:
-        is_word = not (last.isalnum() or piece[:1].isalnum())
-        made += (_MARK if is_word else tenant, piece)
-        last = piece[-1:] or tenant[-1:]
-    return "".join(made)
 
 
 def _runs(word: str) -> Iterator[str]:

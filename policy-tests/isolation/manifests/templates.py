@@ -19,6 +19,7 @@ from typing import Any
 
 from isolation.manifests.reading import DocumentPath, Lines, Reading, is_plain_string, read_all, read_documents
 from isolation.manifests.refusals import Refused
+from isolation.manifests.whole_words import replaced
 
 _ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 _HASH = re.compile(r"(?<=-)[0-9a-f]{8}(?![A-Za-z0-9])")  # names of workflow templates end so
@@ -101,12 +102,6 @@ def _template(reading: Reading) -> _Template:
 
 def _marked(text: str, tenant: str) -> tuple[str, Words]:
     """The text with a mark for each whole word that is the id or a hash, and what the marks stand for."""
-    first, *others = text.split(tenant)
-    made, last = [first], first[-1:]
-    for piece in others:
-        is_word = not (last.isalnum() or piece[:1].isalnum())
-        made += (_OF_ID if is_word else tenant, piece)
-        last = piece[-1:] or tenant[-1:]
     marks: dict[str, str] = {}
 
     def mark(found: re.Match[str]) -> str:
@@ -114,7 +109,7 @@ def _marked(text: str, tenant: str) -> tuple[str, Words]:
             marks.setdefault(found[0], f"{_OF_HASH}{len(marks)}")
         return marks.get(found[0], found[0])
 
-    marked = _HASH.sub(mark, "".join(made))
+    marked = _HASH.sub(mark, replaced(text, tenant, _OF_ID))
     return marked, {_OF_ID: tenant, **{of: word for word, of in marks.items()}}
 
 
