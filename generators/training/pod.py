@@ -60,6 +60,8 @@ def environment(tenant: Tenant, platform: Platform, given: Mapping[str, str]) ->
         steps.BUCKET_URL: f"s3://{naming.bucket(storage.bucket_prefix, tenant.id)}",
         steps.MODELS_URL: f"s3://{naming.models_bucket(storage.bucket_prefix)}",
         steps.WORK: SCRATCH,
+        steps.METRICS_PORT: str(METRICS_PORT),
+        steps.IMAGE: platform.image("trainer"),
         "HOME": SCRATCH,
         "USER": USER_NAME,
     }

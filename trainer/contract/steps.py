@@ -71,6 +71,19 @@ WORK = "TENON_WORK"  # scratch folder of this attempt
 STATUS_URL = "TENON_STATUS_URL"
 STATUS_TOKEN_FILE = "TENON_STATUS_TOKEN_FILE"  # noqa: S105 - path of the bearer token, not the token
 TRACEPARENT = "TENON_TRACEPARENT"  # W3C trace context of the request; Argo overwrites the plain name
+# Where the numbers of a run are shown. All absent: on the terminal, in metrics.jsonl and at STATUS_URL alone.
+METRICS_PORT = "TENON_METRICS_PORT"  # rank 0 serves Prometheus' text form there
+PUSHGATEWAY_URL = "TENON_PUSHGATEWAY_URL"  # for pods that end before they are scraped
+TRACKERS = "TENON_TRACKERS"  # of wandb, mlflow, tensorboard, by comma; each reads its own variables
+# What a published version states of its making, and who vouches for it.
+IMAGE = "TENON_IMAGE"  # reference of the trainer's image, by digest
+COMMIT = "TENON_COMMIT"  # of the trainer's code; set when the image is built
+SIGNING_KEY_FILE = "TENON_SIGNING_KEY_FILE"  # PEM of an Ed25519 or ECDSA P-256 private key
+SIGNING_COMMAND = "TENON_SIGNING_COMMAND"  # a KMS: reads the payload on stdin, writes the signature to stdout
+# What a watt-hour costs the climate: grams of CO2 per kWh of the grid, and the data centre's overhead.
+GRID_GRAMS_PER_KWH = "TENON_GRID_GRAMS_PER_KWH"
+POWER_USAGE_EFFECTIVENESS = "TENON_PUE"
+
 TRIAL_NUMBER = "TENON_TRIAL"  # of a trial: its number, from 0; what `search` proposed stands in the attempt's folder
 VERSION = "TENON_VERSION"  # of a drift evaluation, in the place of job and attempt: base64url JSON of ServedVersion
 
