@@ -107,7 +107,7 @@ def test_a_fault_is_said_at_its_key_with_its_figure_and_remedy(
     ("recipe", "reason"),
     [
         ({"precision": "bf16"}, "trains in bf16, which flavor t4 (turing) has not"),
-        ({"attention": "flash"}, "uses FlashAttention, which flavor t4 (turing) cannot run"),
+        ({"attention": "flash", "precision": "fp16"}, "uses FlashAttention, which flavor t4 (turing) cannot run"),
         ({"gpusPerNode": 2, "parallel": "ddp"}, "takes 2 GPUs in step train (1 x 2)"),
         ({"nodes": 2, "parallel": "ddp"}, "takes 2 GPUs in step train (2 x 1)"),
     ],
