@@ -1,4 +1,4 @@
-"""Where progress goes: a terminal, the watcher's status endpoint, both or nowhere. A sink never raises.
+"""The watcher's status endpoint.
 
 The status body is the KubeflowCallback form: `{"trainerStatus": {lastUpdatedTime, progressPercentage,
 estimatedRemainingSeconds, metrics: [{name, value}]}}`, all values strings, sent with the attempt's bearer token.
@@ -7,47 +7,16 @@ estimatedRemainingSeconds, metrics: [{name, value}]}}`, all values strings, sent
 import json
 import time
 import urllib.request
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-Metrics = Mapping[str, object]
+from trainer.sinks.sink import Line, Metrics
 
 _SECONDS_BETWEEN = 2.0
 _SECONDS_AFTER_FAILURE = 30.0
 _TIMEOUT_SECONDS = 3.0
 _FINAL_TRIES = 3
-
-
-class Sink(Protocol):
-    """Told how a step gets on."""
-
-    def begin(self, step: str) -> None: ...
-    def progress(self, done: int, total: int, metrics: Metrics) -> None: ...
-    def finish(self, metrics: Metrics) -> None: ...
-
-
-class Sinks:
-    """Several sinks as one."""
-
-    def __init__(self, sinks: Sequence[Sink] = ()) -> None:
-        self._sinks = tuple(sinks)
-
-    def begin(self, step: str) -> None:
-        for sink in self._sinks:
-            sink.begin(step)
-
-    def progress(self, done: int, total: int, metrics: Metrics) -> None:
-        for sink in self._sinks:
-            sink.progress(done, total, metrics)
-
-    def finish(self, metrics: Metrics) -> None:
-        for sink in self._sinks:
-            sink.finish(metrics)
 
 
 class StatusSink:
@@ -68,6 +37,9 @@ class StatusSink:
             return
         remaining = (time.monotonic() - self._began) / done * (total - done) if done else None
         self._send(percent=100 * done // max(total, 1), remaining=remaining, metrics={"phase": self._step, **metrics})
+
+    def record(self, line: Line) -> None:
+        """Nothing: the watcher keeps no curves."""
 
     def finish(self, metrics: Metrics) -> None:
         """The numbers that the job's row keeps: tried a few times, because nothing follows them."""
@@ -95,34 +67,3 @@ class StatusSink:
             self._not_before = time.monotonic() + _SECONDS_AFTER_FAILURE
             return False
         return True
-
-
-class ConsoleSink:
-    """A progress bar on stderr."""
-
-    def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description:9}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-        self._bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console)
-        self._bar: TaskID | None = None
-
-    def begin(self, step: str) -> None:
-        if self._bar is None:
-            self._bars.start()
-        else:
-            self._bars.update(self._bar, total=1, completed=1)
-        self._bar = self._bars.add_task(step, total=None, note="")
-
-    def progress(self, done: int, total: int, metrics: Metrics) -> None:
-        if self._bar is not None:
-            note = "  ".join(f"{name} {value}" for name, value in metrics.items())
-            self._bars.update(self._bar, completed=done, total=total, note=note)
-
-    def finish(self, metrics: Metrics) -> None:
-        del metrics
-        if self._bar is not None:
-            self._bars.update(self._bar, total=1, completed=1)
-        self.close()
-
-    def close(self) -> None:
-        """Give the terminal back."""
-        self._bars.stop()
