@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from trainer.contract.recipe import Recipe
+from trainer.model.tuned import put, trained, whole
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import seal, sha256_of, to_json
 
@@ -23,7 +24,7 @@ _ALL_LINEAR = "all-linear"
 
 
 class Adapted:
-    """A base model with one LoRA adapter. parameters: what is trained, by name, sorted."""
+    """A base model with one LoRA adapter."""
 
     def __init__(self, base: torch.nn.Module, recipe: Recipe, *, seed: int) -> None:
         """Raises BadInput when the recipe's targets are not in the base model."""
@@ -33,6 +34,8 @@ class Adapted:
             r=recipe.rank,
             lora_alpha=recipe.alpha,
             lora_dropout=recipe.dropout,
+            use_rslora=recipe.rslora,
+            use_dora=recipe.dora,
             target_modules=targets,
             task_type="CAUSAL_LM",
         )
@@ -43,10 +46,10 @@ class Adapted:
         except ValueError as error:
             raise BadInput(f"recipe targets {list(recipe.targets)}: {error}; name modules of the base model") from error
         self._recipe = recipe
-        named = sorted(self._model.named_parameters(), key=lambda pair: pair[0])
-        self.parameters: dict[str, torch.nn.Parameter] = {
-            name: weight for name, weight in named if weight.requires_grad
-        }
+
+    @property
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        return trained(self._model.named_parameters())
 
     @property
     def total_parameters(self) -> int:
@@ -66,11 +69,15 @@ class Adapted:
         context: AbstractContextManager[None] = self._model.disable_adapter()
         return context
 
-    def save(self, folder: Path, facts: Mapping[str, Any]) -> str:
-        """Write a sealed adapter folder; returns the adapter digest. Same weights, same bytes."""
+    def state(self) -> dict[str, torch.Tensor]:
+        return {name: whole(weight) for name, weight in self.parameters.items()}
+
+    def load_state(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        put(self.parameters, tensors)
+
+    def save(self, folder: Path, facts: Mapping[str, Any], *, state: Mapping[str, torch.Tensor] | None = None) -> str:
         folder.mkdir(parents=True, exist_ok=True)
-        weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
-        tensors = {name: weight.detach().to("cpu", torch.float32).contiguous() for name, weight in weights.items()}
+        tensors = {_in_file(name): weight for name, weight in (state or self.state()).items()}
         save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
         targets = sorted({name.rsplit(".lora_", 1)[0].rsplit(".", 1)[1] for name in tensors})
         (folder / CONFIG).write_text(to_json(_config(self._recipe, targets, facts)), encoding="utf-8")
@@ -78,13 +85,21 @@ class Adapted:
         return sha256_of(folder / WEIGHTS)
 
     def load(self, folder: Path) -> None:
-        """Take the weights of a saved adapter. Raises BadInput when it is of another shape."""
+        names = {_in_file(name): name for name in self.parameters}
+        tensors = load_file(folder / WEIGHTS)
+        if unknown := sorted(tensors.keys() - names.keys()):
+            raise BadInput(
+                f"{folder / WEIGHTS}: {unknown[0]} is no weight of this base model and recipe; use the adapter's own"
+            )
         try:
-            result: Any = set_peft_model_state_dict(self._model, load_file(folder / WEIGHTS))
-        except RuntimeError as error:
-            raise BadInput(f"{folder / WEIGHTS}: does not fit this base model and recipe ({error})") from error
-        if result.unexpected_keys:
-            raise BadInput(f"{folder / WEIGHTS}: has weights for modules that the base model lacks; use its own base")
+            self.load_state({names[name]: tensor for name, tensor in tensors.items()})
+        except BadInput as error:
+            raise BadInput(f"{folder / WEIGHTS}: {error}") from error
+
+
+def _in_file(name: str) -> str:
+    """A weight's name in peft's file: without the name that an adapter has in a process, `default`."""
+    return name.replace("lora_magnitude_vector.default.weight", "lora_magnitude_vector").replace(".default.", ".")
 
 
 def _config(recipe: Recipe, targets: list[str], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,4 +114,6 @@ def _config(recipe: Recipe, targets: list[str], facts: Mapping[str, Any]) -> dic
         "r": recipe.rank,
         "target_modules": targets,
         "task_type": "CAUSAL_LM",
+        "use_dora": recipe.dora,
+        "use_rslora": recipe.rslora,
     }
