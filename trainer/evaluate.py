@@ -1,5 +1,7 @@
 """Step `evaluate`: held-out loss of the base model and of the tuned one, over the same rows."""
 
+from collections.abc import Sequence
+
 import torch
 
 from trainer.attempt import AttemptFolder
@@ -45,7 +47,7 @@ def run(settings: Settings, sink: Sink) -> None:
 class _HeldOut:
     """The held-out rows before a model."""
 
-    def __init__(self, model: Adapted, rows: list[PackedRow], sink: Sink, interruption: Interruption) -> None:
+    def __init__(self, model: Adapted, rows: Sequence[PackedRow], sink: Sink, interruption: Interruption) -> None:
         self._model, self._rows, self._sink, self._interruption = model, rows, sink, interruption
 
     @torch.no_grad()
@@ -56,6 +58,6 @@ class _HeldOut:
         for done, row in enumerate(self._rows, start=first + 1):
             if self._interruption.requested:
                 raise Killed("asked to stop; the evaluation begins anew when it is started again")
-            total += float(summed_loss(self._model, row))
+            total += float(summed_loss(self._model, [row]))
             self._sink.progress(done, 2 * len(self._rows), {})
         return total / sum(row.labelled for row in self._rows)

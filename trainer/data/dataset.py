@@ -4,18 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
-from safetensors.numpy import load_file, save_file
 
+from trainer.data.documents import Documents, DocumentWriter
 from trainer.data.masks import Document
-from trainer.publishing.manifest import seal, to_json, verify
+from trainer.publishing.manifest import Incomplete, seal, to_json, verify
 
 FACTS = "dataset.json"
-_TOKENS = "tokens.safetensors"
+Part = Literal["training", "evaluation"]
 
 
 class Facts(BaseModel):
@@ -29,40 +28,50 @@ class Facts(BaseModel):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and held-out documents."""
+    """Training and held-out documents; of a dpo data set chosen, rejected, chosen, rejected..."""
 
     facts: Facts
-    training: tuple[Document, ...]
-    evaluation: tuple[Document, ...]
+    training: Sequence[Document]
+    evaluation: Sequence[Document]
 
     def save(self, folder: Path) -> None:
         """Write the folder, its manifest last."""
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {**_columns("training", self.training), **_columns("evaluation", self.evaluation)}
-        save_file(tensors, folder / _TOKENS)
-        (folder / FACTS).write_text(to_json(self.facts.model_dump(mode="json", by_alias=True)), encoding="utf-8")
-        seal(folder)
+        writer = DatasetWriter(folder)
+        for document in self.training:
+            writer.add("training", document)
+        for document in self.evaluation:
+            writer.add("evaluation", document)
+        writer.finish(self.facts)
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
-        """Raises manifest.Incomplete when the folder is torn."""
+        """The documents are mapped, not read. Raises manifest.Incomplete when the folder is torn."""
         verify(folder)
-        facts = Facts.model_validate(json.loads((folder / FACTS).read_text(encoding="utf-8")))
-        tensors = load_file(folder / _TOKENS)
-        return cls(facts, _documents("training", tensors), _documents("evaluation", tensors))
+        try:
+            facts = Facts.model_validate(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+            return cls(facts, Documents(folder, "training"), Documents(folder, "evaluation"))
+        except (OSError, ValueError) as error:
+            raise Incomplete(
+                f"{folder}: is no prepared data set of this version ({error}); prepare it again"
+            ) from error
 
 
-def _columns(part: str, documents: Sequence[Document]) -> dict[str, npt.NDArray[np.generic]]:
-    return {
-        f"{part}.ids": np.concatenate([document.ids for document in documents]),
-        f"{part}.learned": np.concatenate([document.learned for document in documents]),
-        f"{part}.ends": np.cumsum([len(document) for document in documents], dtype=np.int64),
-        f"{part}.lines": np.array([document.line for document in documents], dtype=np.int64),
-    }
+class DatasetWriter:
+    """A data set written a document at a time, in bounded memory."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._parts: dict[Part, DocumentWriter] = {
+            "training": DocumentWriter(folder, "training"),
+            "evaluation": DocumentWriter(folder, "evaluation"),
+        }
 
-def _documents(part: str, tensors: Mapping[str, npt.NDArray[np.generic]]) -> tuple[Document, ...]:
-    cuts = tensors[f"{part}.ends"][:-1]
-    ids, learned = np.split(tensors[f"{part}.ids"], cuts), np.split(tensors[f"{part}.learned"], cuts)
-    lines = tensors[f"{part}.lines"].tolist()
-    return tuple(Document(*columns) for columns in zip(lines, ids, learned, strict=True))
+    def add(self, part: Part, document: Document) -> None:
+        self._parts[part].add(document)
+
+    def finish(self, facts: Facts) -> None:
+        """Write what describes it, and the manifest last."""
+        for part in self._parts.values():
+            part.close()
+        (self._folder / FACTS).write_text(to_json(facts.model_dump(mode="json", by_alias=True)), encoding="utf-8")
+        seal(self._folder)
