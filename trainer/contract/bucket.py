@@ -7,7 +7,12 @@ CHECKPOINTS = "checkpoints"
 ADAPTER = "adapter"
 PREPARED = "prepared"
 LOG = "log"
+USAGE = "usage"  # <step>-<rank>-<run>/trace.json: what each run of the attempt used, killed ones too
 CARD = "README.md"
+PARTIAL = "evaluation/partial.json"  # parts of an evaluation that are done
+CURVE = "loss.svg"  # the losses as a picture, for the two pages:
+PAGE = "report.html"
+PAGE_TEXT = "report.md"
 
 
 def datasets(file: str) -> str:
@@ -22,3 +27,8 @@ def attempt(job: str, number: int) -> str:
 def version(model: str, name: str) -> str:
     """Prefix that `publish` alone writes."""
     return f"models/{model}/{name}"
+
+
+def drift(job: str, number: int) -> str:
+    """Prefix that evaluation `number` of a job's version, served meanwhile, alone writes: its report.json."""
+    return f"jobs/{job}/drift/{number}"

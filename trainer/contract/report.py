@@ -62,7 +62,8 @@ class Preference(_Figures):
     wins: int
     ties: int
     losses: int
-    win_rate: Interval
+    win_rate: Interval = Field(description="wins and half of the ties, of all")
+    length_difference: float = Field(0.0, description="mean characters of the tuned answer beyond the base model's")
 
 
 class Sample(_Figures):
@@ -85,6 +86,8 @@ class Evaluation(_Figures):
     judge: Preference | None = None
     tasks: dict[str, Score] = Field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
+    curve: tuple[float, ...] = Field((), description="training loss along the way, thinned out")
+    absent: dict[str, str] = Field(default_factory=dict, description="figures that were asked for, and why they lack")
 
 
 class Report(_Figures):
@@ -117,3 +120,16 @@ class Report(_Figures):
     licences: dict[str, str] = Field(default_factory=dict, description="of `base` and `data`, where known")
     non_commercial: bool = Field(default=False, description="a licence of base or data forbids commercial use")
     usage: Usage = Usage()
+
+
+class Drift(_Figures):
+    """report.json of a drift evaluation: a served version, again over the held-out rows of its job."""
+
+    version: str
+    job: str
+    adapter_digest: str
+    dataset_fingerprint: str = Field(description="of the held-out rows")
+    evaluation_rows: int
+    loss_then: float = Field(description="as the job's own evaluation measured it")
+    loss: Interval = Field(description="per assistant token, now")
+    perplexity: Interval | None = Field(None, description="absent where the loss is one of preference")

@@ -80,6 +80,7 @@ IMAGE = "TENON_IMAGE"  # reference of the trainer's image, by digest
 COMMIT = "TENON_COMMIT"  # of the trainer's code; set when the image is built
 SIGNING_KEY_FILE = "TENON_SIGNING_KEY_FILE"  # PEM of an Ed25519 or ECDSA P-256 private key
 SIGNING_COMMAND = "TENON_SIGNING_COMMAND"  # a KMS: reads the payload on stdin, writes the signature to stdout
+JUDGE_KEY_FILE = "TENON_JUDGE_KEY_FILE"  # bearer key of the judge of answers, where it wants one
 # What a watt-hour costs the climate: grams of CO2 per kWh of the grid, and the data centre's overhead.
 GRID_GRAMS_PER_KWH = "TENON_GRID_GRAMS_PER_KWH"
 POWER_USAGE_EFFECTIVENESS = "TENON_PUE"
