@@ -1,5 +1,6 @@
 """What a step is told: the job, the attempt, where to read and write. Read once from the environment, then frozen."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +9,49 @@ from pathlib import Path
 from trainer.contract import bucket, steps
 from trainer.contract.job import TrainingJob
 from trainer.outcomes import BadInput
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a watt-hour costs the climate here. grams_per_kwh: of the grid, 0 when nobody told; overhead: the PUE."""
+
+    grams_per_kwh: float = 0.0
+    overhead: float = 1.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Footprint":
+        """Raises BadInput."""
+        return cls(
+            grams_per_kwh=_number(environment, steps.GRID_GRAMS_PER_KWH, least=0.0, absent=0.0),
+            overhead=_number(environment, steps.POWER_USAGE_EFFECTIVENESS, least=1.0, absent=1.0),
+        )
+
+    def grams(self, watt_hours: float) -> float:
+        """CO2 of so much energy at the device."""
+        return watt_hours / 1000 * self.overhead * self.grams_per_kwh
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a published version says of its making and who signs it. None: not told, so not stated, or not signed."""
+
+    image: str | None = None
+    commit: str | None = None
+    signing_key: Path | None = None
+    signing_command: str | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Origin":
+        """Raises BadInput when there are two signers."""
+        key, command = environment.get(steps.SIGNING_KEY_FILE), environment.get(steps.SIGNING_COMMAND)
+        if key and command:
+            raise BadInput(f"{steps.SIGNING_KEY_FILE} and {steps.SIGNING_COMMAND}: both are set; leave one out")
+        return cls(
+            image=environment.get(steps.IMAGE) or None,
+            commit=environment.get(steps.COMMIT) or None,
+            signing_key=Path(key) if key else None,
+            signing_command=command or None,
+        )
 
 
 @dataclass(frozen=True)
@@ -26,6 +70,8 @@ class Settings:
     status_url: str | None = None
     status_token: Path | None = None
     traceparent: str | None = None
+    footprint: Footprint = Footprint()
+    origin: Origin = Origin()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
@@ -54,12 +100,27 @@ class Settings:
             status_url=_addressed(environment.get(steps.STATUS_URL), job=job.job, attempt=number),
             status_token=Path(token) if token else None,
             traceparent=environment.get(steps.TRACEPARENT) or None,
+            footprint=Footprint.from_environment(environment),
+            origin=Origin.from_environment(environment),
         )
 
 
 def _addressed(url: str | None, *, job: str, attempt: str) -> str | None:
     """The status URL with job and attempt in their places; a workflow template cannot read the job."""
     return url.replace("{job}", job).replace("{attempt}", attempt) if url else None
+
+
+def _number(environment: Mapping[str, str], name: str, *, least: float, absent: float) -> float:
+    text = environment.get(name)
+    if not text:
+        return absent
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not (math.isfinite(found) and found >= least):
+        raise BadInput(f"{name}: {text!r} is no number of at least {least:g}; mend it or leave it out")
+    return found
 
 
 def _flat(error: Exception) -> str:
