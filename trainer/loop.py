@@ -100,7 +100,7 @@ class Training:
             if interruption.requested:
                 self.optimizer.zero_grad(set_to_none=True)
                 return None
-            part = summed_loss(self.model, row) / labelled
+            part = summed_loss(self.model, [row]) / labelled
             part.backward()  # type: ignore[no-untyped-call]
             loss += float(part.detach())
         return loss

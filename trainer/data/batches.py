@@ -1,5 +1,9 @@
-"""The order of the rows: a permutation per epoch, drawn from the seed, so that a position is all there is to save."""
+"""The order of the rows: a permutation per epoch, drawn from the seed, so that a position is all there is to save.
 
+The order, and what dropout drops, is the same however many ranks share the work.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,6 +32,31 @@ class Batches:
     def _at(self, place: int) -> PackedRow:
         epoch, index = divmod(place, len(self.rows))
         return self.rows[_order(self.seed, epoch, len(self.rows))[index]]
+
+
+@dataclass(frozen=True)
+class MicroStep:
+    """Rows that go through the model of one rank at once. position: of the first of them in training order.
+
+    No rows: this rank has run out of them before others have.
+    """
+
+    position: int
+    rows: tuple[PackedRow, ...]
+
+    def random_seed(self, seed: int) -> int:
+        """What torch is seeded with: neither the rank nor what ran before decides which weights dropout drops."""
+        return int(np.random.SeedSequence([seed, self.position]).generate_state(1, np.uint64)[0])
+
+
+def dealt(rows: Sequence[PackedRow], position: int, *, size: int, rank: int, world: int) -> list[MicroStep]:
+    """One rank's share of a global batch, dealt like cards in micro-steps of `size` rows; as many for every rank.
+
+    position: of the first row in training order.
+    """
+    steps = [MicroStep(position + start, tuple(rows[start : start + size])) for start in range(0, len(rows), size)]
+    mine = steps[rank::world]
+    return mine + [MicroStep(position, ())] * (math.ceil(len(steps) / world) - len(mine))
 
 
 @lru_cache(maxsize=4)

@@ -57,7 +57,7 @@ def model(base: Path) -> Adapted:
 
 def _gradients(model: Adapted, rows: list[PackedRow]) -> torch.Tensor:
     for row in rows:
-        summed_loss(model, row).backward()  # type: ignore[no-untyped-call]
+        summed_loss(model, [row]).backward()  # type: ignore[no-untyped-call]
     gradients = torch.cat([weight.grad.flatten() for weight in model.parameters.values() if weight.grad is not None])
     for weight in model.parameters.values():
         weight.grad = None
@@ -93,4 +93,4 @@ def test_the_loss_equals_torchs_own_over_all_logits(model: Adapted) -> None:
         _logits(model, row)[:-1], torch.from_numpy(row.labels)[1:], reduction="sum", ignore_index=IGNORED
     )
 
-    assert float(summed_loss(model, row).detach()) == pytest.approx(float(plain), rel=1e-5)
+    assert float(summed_loss(model, [row]).detach()) == pytest.approx(float(plain), rel=1e-5)

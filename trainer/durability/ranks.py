@@ -1,0 +1,114 @@
+"""The processes of one training and what they agree on. One process alone needs nothing of torch.distributed.
+
+Flags and counters go over gloo even where gradients go over NCCL: asking them costs no wait for the GPU.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed
+
+from trainer.outcomes import Unavailable
+
+# What torchrun sets for each process, and trainer/launch.py too.
+RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
+ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
+
+# Until the others have loaded the base model; a step that hangs is ended sooner (watchdog.py).
+_PATIENCE = timedelta(hours=2)
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of its training. rank: its number, 0 writes the files. world: how many there are.
+
+    local_rank: its number in its pod. nodes: pods. Every method is called by all ranks, or the callers wait for ever;
+    each raises Unavailable when another rank has gone.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    nodes: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def most(self, value: int) -> int:
+        """The largest of all ranks' values."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.int64)
+        with _partners():
+            distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
+        return int(shared)
+
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 - reads as the builtin does
+        """Whether any rank says so."""
+        return bool(self.most(int(flag)))
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """The tensor, summed over the ranks in place; the same on each of them."""
+        if self.world > 1:
+            with _partners():
+                distributed.all_reduce(tensor)
+        return tensor
+
+    def broadcast_int(self, value: int) -> int:
+        """Rank 0's value."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.int64)
+        with _partners():
+            distributed.broadcast(shared, src=0)
+        return int(shared)
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        self.most(0)
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """The first rank of each pod before its others: what it has fetched, they find."""
+        if self.local_rank > 0:
+            self.barrier()
+        yield
+        if self.local_rank == 0:
+            self.barrier()
+
+
+@contextmanager
+def joined(environment: Mapping[str, str]) -> Iterator[Ranks]:
+    """The ranks that the environment names, connected while it lasts; without RANK this process alone."""
+    if RANK not in environment:
+        yield Ranks()
+        return
+    rank, world = int(environment[RANK]), int(environment[WORLD_SIZE])
+    local_rank = int(environment.get(LOCAL_RANK, rank))
+    nodes = max(world // int(environment.get(LOCAL_WORLD_SIZE, world)), 1)
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(local_rank)
+    with _partners():
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
+            init_method=f"tcp://{environment[ADDRESS]}:{environment[PORT]}",
+            rank=rank,
+            world_size=world,
+            timeout=_PATIENCE,
+        )
+    yield Ranks(rank, world, local_rank, nodes)
+    distributed.destroy_process_group()  # not after a failure: it may wait for a rank that has gone
+
+
+@contextmanager
+def _partners() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # gloo raises it plain; NCCL and the store raise its subclasses
+        reason = str(error).splitlines()[0]
+        raise Unavailable(f"another rank of the training has gone ({reason}); the step may be started again") from error
