@@ -7,37 +7,16 @@ template. Unreadable, binary or empty files and files with a bad row are refused
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
+from trainer.data.rows import Role, Row, Turn
 from trainer.outcomes import BadInput
 
-Role = Literal["system", "user", "assistant"]
+__all__ = ["Row", "Turn", "read_rows"]
+
 ROLES = ("system", "user", "assistant")
 _SHOWN = 20  # bad rows listed one by one
-
-
-@dataclass(frozen=True)
-class Turn:
-    """One message. learned: whether the loss counts it (assistant turns only)."""
-
-    role: Role
-    content: str
-    learned: bool = False
-
-
-@dataclass(frozen=True)
-class Row:
-    """One conversation and the line it stands on, from 1."""
-
-    line: int
-    turns: tuple[Turn, ...]
-
-    @property
-    def text(self) -> str:
-        """What makes the row itself: all turns but the system's, which whole data sets share."""
-        return "\n".join(turn.content for turn in self.turns if turn.role != "system")
 
 
 def read_rows(path: Path, *, shown_as: str) -> list[Row]:

@@ -6,21 +6,24 @@ markers in the template nor on `pad` (which is often the end-of-turn token itsel
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import jinja2
-import jinja2.sandbox
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
-from trainer.data.formats import Row, Turn
+from trainer.data import template
+from trainer.data.rows import Row, Turn
+from trainer.data.template import ChatTemplate, special_token
 from trainer.outcomes import BadInput
 
-FILES = ("tokenizer.json", "tokenizer_config.json")  # what a ChatTokenizer needs of a base model folder
+# What a ChatTokenizer needs of a base model folder; the last three where the folder has them.
+FILES = ("tokenizer.json", "tokenizer_config.json", "config.json", "generation_config.json", template.FILE)
+_UNBOUNDED = 10**9  # folders without a limit state a number of thirty digits
+_SHOWN = 30  # characters of a rendered text that are shown where two differ
 
 
 @dataclass(frozen=True)
@@ -36,77 +39,163 @@ class Document:
 
 
 class ChatTokenizer:
-    """Tokenizer and chat template of a base model folder. Needs no torch."""
+    """Tokenizer and chat template of a base model folder. Needs no torch.
+
+    end: id of the token that a model stops at. context: most tokens the model takes, None when the folder does not say.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Raises BadInput when the folder holds no chat template or no end-of-turn token."""
+        """Raises BadInput when the tokenizer has no end-of-turn token of its own."""
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-        self._template = self._config.get("chat_template")
-        if not isinstance(self._template, str):
-            raise BadInput(f"{folder}: tokenizer_config.json has no chat_template; use an instruction-tuned base model")
-        end = self._tokenizer.token_to_id(str(self._config.get("eos_token")))
+        config = _json(folder / "tokenizer_config.json")
+        self._template = ChatTemplate.of(folder, config)
+        end = self._tokenizer.token_to_id(special_token(config, "eos_token") or "")
         if end is None:
             raise BadInput(f"{folder}: its tokenizer does not know its own eos_token; mend tokenizer_config.json")
-        self._end: int = end
+        self.end: int = end
+        self._begin = self._tokenizer.token_to_id(special_token(config, "bos_token") or "")
+        self._ends = frozenset({end, *_stops(_json(folder / "generation_config.json"))})
+        self.context = _context(config, _json(folder / "config.json"))
         self._digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
         """What of it decides the tokens, for the data set's fingerprint."""
-        return {"template": hashlib.sha256(self._template.encode()).hexdigest(), "tokenizer": self._digest}
+        ends = " ".join(str(end) for end in sorted(self._ends))
+        return {"template": self._template.digest, "tokenizer": self._digest, "ends": ends}
+
+    def refuse_width(self, width: int) -> None:
+        """Raise BadInput when a row may hold a longer conversation than the model takes."""
+        if self.context is not None and width > self.context:
+            raise BadInput(f"recipe: width {width} is more than the base model's context ({self.context}); lower width")
+
+    def prompt(self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
+        """Tokens of a conversation up to where the assistant's next answer begins."""
+        text = self._template.render(turns, tools=tools, prompting=True)
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of tokens, special ones left out."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """Text of each token; a character of several tokens stands at its last one."""
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(skip_special_tokens=False)
+        return [stream.step(self._tokenizer, int(id_)) or "" for id_ in ids]
 
     def document(self, row: Row) -> Document:
-        """A row as tokens. Raises BadInput when the template cannot be masked turn by turn."""
-        ids = self._ids(row.turns, prompting=False)
-        learned = np.zeros(len(ids), dtype=np.bool_)
-        for number, turn in enumerate(row.turns):
-            if turn.learned:
-                start = self._end_of_prefix(ids, row, number, prompting=True)
-                stop = self._end_of_prefix(ids, row, number + 1, prompting=False)
-                learned[start : self._end_of_turn(ids, start, stop)] = True
-        return Document(row.line, np.asarray(ids, dtype=np.int32), learned)
+        """A row as tokens; of a preference row the chosen conversation. Raises what `documents` does."""
+        return self.documents([row])[0][0]
 
-    def _end_of_prefix(self, ids: list[int], row: Row, turns: int, *, prompting: bool) -> int:
-        prefix = self._ids(row.turns[:turns], prompting=prompting)
-        if ids[: len(prefix)] != prefix:
-            raise BadInput(
-                f"line {row.line}: with this chat template the tokens of turn {turns} change with what follows, so the"
-                " answer has no certain place; write the answer without leading white space or use another base model"
-            )
-        return len(prefix)
+    def documents(self, rows: Sequence[Row]) -> list[tuple[Document, ...]]:
+        """For each row its document; for a preference row two, the chosen one first. One call to the tokenizer.
+
+        Raises BadInput when the template refuses a row, or cannot be masked turn by turn.
+        """
+        rendered = [[self._rendered(row, turns) for turns in row.conversations] for row in rows]
+        texts = {text: () for of_row in rendered for one in of_row for text in one.texts if not one.is_plain}
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+        ids = {text: found.ids for text, found in zip(texts, encoded, strict=True)}
+        return [tuple(self._masked(one, ids) for one in of_row) for of_row in rendered]
+
+    def _rendered(self, row: Row, turns: tuple[Turn, ...]) -> "_Rendered":
+        if turns[0].role == "text":
+            return _Rendered(row.line, turns[0].content, is_plain=True)
+        try:
+            whole = self._template.render(turns, tools=row.tools, prompting=False)
+            spans = []
+            for number, turn in enumerate(turns):
+                if turn.learned:
+                    before = self._template.render(turns[:number], tools=row.tools, prompting=True)
+                    after = self._template.render(turns[: number + 1], tools=row.tools, prompting=False)
+                    spans.append((before, after))
+        except BadInput as error:
+            raise BadInput(f"line {row.line}: {error}") from error
+        rendered = _Rendered(row.line, whole, tuple(spans))
+        for text in rendered.texts:
+            if not whole.startswith(text):
+                raise BadInput(f"line {row.line}: {_where_they_part(text, whole)}")
+        return rendered
+
+    def _masked(self, rendered: "_Rendered", found: Mapping[str, list[int]]) -> Document:
+        if rendered.is_plain:
+            return self._plain(rendered)
+        ids = found[rendered.whole]
+        learned = np.zeros(len(ids), dtype=np.bool_)
+        for before, after in rendered.spans:
+            for prefix in (found[before], found[after]):
+                if ids[: len(prefix)] != prefix:
+                    raise BadInput(
+                        f"line {rendered.line}: with this chat template the first token of an answer is one with what"
+                        " stands before it, so the answer has no certain place; write the answer without leading white"
+                        " space, or use another base model"
+                    )
+            start, stop = len(found[before]), len(found[after])
+            learned[start : self._end_of_turn(ids, start, stop)] = True
+        return Document(rendered.line, np.asarray(ids, dtype=np.int32), learned)
+
+    def _plain(self, rendered: "_Rendered") -> Document:
+        """Plain text: with the token the tokenizer begins with, if any, and the one that ends it; all learned."""
+        ids = self._tokenizer.encode(rendered.whole, add_special_tokens=True).ids
+        if len(ids) > 1 and ids[0] == ids[1] == self._begin:
+            ids = ids[1:]  # the text begins with that token itself
+        ids = ids if ids[-1:] == [self.end] else [*ids, self.end]
+        return Document(rendered.line, np.asarray(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_))
 
     def _end_of_turn(self, ids: list[int], start: int, stop: int) -> int:
         """Past the end-of-turn token; what the template writes after it is never generated, so never learned."""
         for place in range(stop - 1, start - 1, -1):
-            if ids[place] == self._end:
+            if ids[place] in self._ends:
                 return place + 1
+        names = " or ".join(repr(self._tokenizer.id_to_token(end)) for end in sorted(self._ends))
         raise BadInput(
-            f"chat template: ends an assistant turn without {self._config['eos_token']!r}; a model tuned on it would"
-            " never stop; set eos_token in tokenizer_config.json to the token that ends a turn"
+            f"chat template: ends an assistant turn without {names}; a model tuned on it would never stop; set"
+            " eos_token in tokenizer_config.json, or eos_token_id in generation_config.json, to the token that ends a"
+            " turn"
         )
 
-    def _ids(self, turns: tuple[Turn, ...], *, prompting: bool) -> list[int]:
-        messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        try:
-            text = self._compiled.render(
-                messages=messages,
-                add_generation_prompt=prompting,
-                bos_token=self._config.get("bos_token") or "",
-                eos_token=self._config["eos_token"],
-            )
-        except jinja2.TemplateError as error:
-            raise BadInput(f"chat template: refuses a conversation ({error}); use another base model") from error
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return ids
 
-    @cached_property
-    def _compiled(self) -> Any:
-        """A template is code of the base model's author: it runs in a sandbox."""
-        environment = jinja2.sandbox.ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+@dataclass(frozen=True)
+class _Rendered:
+    """A conversation as text. spans: for each learned turn what stands before its answer, and up to its end."""
 
-        def refuse(text: str) -> None:
-            raise jinja2.TemplateError(text)
+    line: int
+    whole: str
+    spans: tuple[tuple[str, str], ...] = ()
+    is_plain: bool = False
 
-        environment.globals["raise_exception"] = refuse
-        return environment.from_string(self._template)
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return (self.whole, *(text for span in self.spans for text in span))
+
+
+def _where_they_part(prefix: str, whole: str) -> str:
+    place = next(place for place, (one, other) in enumerate(zip(prefix + "\0", whole + "\1")) if one != other)  # noqa: B905 - of two lengths
+    return (
+        "this chat template writes a turn differently once others follow"
+        f" ({prefix[place : place + _SHOWN]!r} becomes {whole[place : place + _SHOWN]!r}), so the model would learn"
+        " other tokens than it is to write; give rows with one answer each, or use another base model"
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object of the folder; of a file that is not there an empty one."""
+    if not path.is_file():
+        return {}
+    document = json.loads(path.read_text(encoding="utf-8"))
+    return document if isinstance(document, dict) else {}
+
+
+def _stops(generation: Mapping[str, Any]) -> list[int]:
+    """Where the model's own settings end an answer; often another token than eos_token (Gemma, Phi)."""
+    given = generation.get("eos_token_id")
+    return [end for end in (given if isinstance(given, list) else [given]) if isinstance(end, int)]
+
+
+def _context(config: Mapping[str, Any], model: Mapping[str, Any]) -> int | None:
+    stated = (config.get("model_max_length"), model.get("max_position_embeddings"))
+    return min((int(most) for most in stated if isinstance(most, int | float) and most < _UNBOUNDED), default=None)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from trainer.data.formats import Row, Turn
 from trainer.data.masks import ChatTokenizer
+from trainer.data.rows import Row, Turn
 from trainer.outcomes import BadInput
 from trainer.tests import toy
 
@@ -30,6 +30,7 @@ SYSTEM_FIRST = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nhelp
 
 def _with_template(base: Path, folder: Path, template: str, end: str = "<|im_end|>") -> ChatTokenizer:
     shutil.copytree(base, folder)
+    (folder / "generation_config.json").unlink()
     settings = {"eos_token": end, "pad_token": end, "bos_token": "<|endoftext|>", "chat_template": template}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     return ChatTokenizer(folder)
@@ -64,7 +65,7 @@ def test_text_that_looks_like_a_turn_end_ends_no_mask(base: Path) -> None:
 def test_a_template_that_rewrites_what_came_before_is_refused(base: Path, tmp_path: Path) -> None:
     tokenizer = _with_template(base, tmp_path / "base", "{{ messages | length }}" + toy.TEMPLATE)
 
-    with pytest.raises(BadInput, match="line 1: with this chat template"):
+    with pytest.raises(BadInput, match="line 1: this chat template writes a turn differently"):
         tokenizer.document(TALK)
 
 
