@@ -30,6 +30,10 @@ def _open_endpoint(bucket: str) -> str | None:
     return os.environ.get(MODELS_S3_URL) or None if bucket == models else None
 
 
+class NotThere(BadInput):
+    """The object is not in the bucket."""
+
+
 class Bucket:
     """Objects of one bucket."""
 
@@ -49,12 +53,12 @@ class Bucket:
             self._client.put_object(Bucket=self._name, Key=key, Body=content)
 
     def download(self, key: str, to: Path) -> None:
-        partial = to.with_name(to.name + ".partial")
+        partial = to.with_name(f"{to.name}.{os.getpid()}.partial")  # ranks of one pod may fetch the same
         try:
             with self._answered(key):
                 self._client.download_file(self._name, key, str(partial))
         except _Missing as error:
-            raise BadInput(f"s3://{self._name}/{key}: is not there; upload it or mend the URL") from error
+            raise NotThere(f"s3://{self._name}/{key}: is not there; upload it or mend the URL") from error
         partial.replace(to)
 
     def upload(self, path: Path, key: str) -> None:

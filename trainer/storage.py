@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from trainer.contract.bucket import MANIFEST
-from trainer.objects import SCHEME, Bucket
+from trainer.objects import SCHEME, Bucket, NotThere
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing import manifest
 
@@ -74,12 +74,19 @@ def fetch_folder(url: str, folder: Path, *, digest: str | None = None, only: Ite
     for name in wanted:
         if is_remote(url) and not _has(target / name, files[name]["sha256"]):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            place, key = _at(f"{url}/{name}")
-            place.download(key, target / name)
+            _download_listed(f"{url}/{name}", target / name)
         manifest.check_file(target / name, files[name]["sha256"])
     if is_remote(url):
         manifest.write_whole(target / MANIFEST, content)
     return target
+
+
+def _download_listed(url: str, to: Path) -> None:
+    place, key = _at(url)
+    try:
+        place.download(key, to)
+    except NotThere as error:
+        raise manifest.Incomplete(f"{url}: is not there, but the manifest lists it; write the folder again") from error
 
 
 def store_file(path: Path, url: str) -> None:

@@ -51,6 +51,7 @@ def run(settings: Settings, sink: Sink) -> None:
         finished = training.run(interruption, saved=save, told=pace.tell)
         if not finished:
             save()
+        checkpoints.finish()
     report = _counted(report, training, resumed_from).model_copy(
         update={"seconds": round(meter.seconds, 3), "tokens_per_second": round(pace.tokens_per_second, 1)}
     )
@@ -118,8 +119,6 @@ def _resumed(training: Training, checkpoints: Checkpoints, prepared_usage: Usage
 def _saver(training: Training, checkpoints: Checkpoints, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
     def save() -> None:
         checkpoints.save(training.snapshot(facts()))
-        write_whole(checkpoints.attempt.local / METRICS, bytes(training.metrics))
-        checkpoints.attempt.push_file(METRICS)
 
     return save
 
