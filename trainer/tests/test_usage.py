@@ -117,6 +117,7 @@ def test_what_a_killed_run_used_is_counted_and_wasted(make_settings: MakeSetting
     killed = subprocess.run([sys.executable, "-c", KILLED, str(attempt.local)], check=False, timeout=60)
     with metered(attempt, "train", told, Sinks()) as run:
         run.resumed(0)
+        sum(range(1_000_000))
         run.kept(4)
         usage = run.total()
 
