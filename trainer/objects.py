@@ -74,6 +74,13 @@ class Bucket:
             found = [entry["Prefix"] for page in pages for entry in page.get("CommonPrefixes", [])]
         return [name.removeprefix(prefix).rstrip("/") for name in found]
 
+    def size(self, key: str) -> int:
+        with self._answered(key):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._name, Prefix=key.rstrip("/") + "/"
+            )
+            return sum(int(entry["Size"]) for page in pages for entry in page.get("Contents", []))
+
     def remove(self, key: str) -> None:
         with self._answered(key):
             if not key.endswith("/"):

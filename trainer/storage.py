@@ -23,6 +23,7 @@ class Place(Protocol):
     def download(self, key: str, to: Path) -> None: ...
     def upload(self, path: Path, key: str) -> None: ...
     def folders(self, key: str) -> list[str]: ...
+    def size(self, key: str) -> int: ...
     def remove(self, key: str) -> None: ...
 
 
@@ -116,6 +117,12 @@ def folders(url: str) -> list[str]:
     return sorted(place.folders(key))
 
 
+def stored_bytes(url: str) -> int:
+    """Bytes of all files below `url`; 0 when there is nothing. Raises Unavailable."""
+    place, key = _at(url)
+    return place.size(key)
+
+
 def remove_folder(url: str) -> None:
     """Remove a folder, its manifest first, so that no half of it looks complete. Raises Unavailable."""
     place, key = _at(url)
@@ -161,6 +168,9 @@ class _Disk:
 
     def folders(self, key: str) -> list[str]:
         return [entry.name for entry in Path(key).iterdir() if entry.is_dir()] if Path(key).is_dir() else []
+
+    def size(self, key: str) -> int:
+        return sum(path.stat().st_size for path in Path(key).rglob("*") if path.is_file())
 
     def remove(self, key: str) -> None:
         if key.endswith("/"):

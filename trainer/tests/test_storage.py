@@ -27,6 +27,13 @@ def test_a_folder_stored_and_fetched_is_the_same_folder(folder: Path, tmp_path: 
     assert verify(storage.fetch_folder(str(tmp_path / "there"), tmp_path / "copy")) == verify(folder)
 
 
+def test_what_a_folder_takes_is_the_sum_of_its_files(folder: Path) -> None:
+    files = [path.stat().st_size for path in (folder / "a.txt", folder / "inner/b.txt", folder / "MANIFEST.json")]
+
+    assert storage.stored_bytes(str(folder)) == sum(files)
+    assert storage.stored_bytes(str(folder / "nowhere")) == 0
+
+
 def test_one_changed_byte_is_noticed(folder: Path, tmp_path: Path) -> None:
     (folder / "inner/b.txt").write_text("c")
 
