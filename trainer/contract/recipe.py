@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 Objective = Literal["supervised", "dpo"]
+Precision = Literal["fp32", "bf16", "fp16"]
+Attention = Literal["eager", "sdpa", "flex", "flash"]
 
 
 class Hyperparameters(BaseModel):
@@ -39,9 +41,7 @@ class Recipe(BaseModel):
     gpu_memory_fraction: float | None = Field(
         None, gt=0, le=1, description="most of the GPU's memory that the training may take; the rest is a server's"
     )
-    attention: Literal["eager", "sdpa", "flex", "flash"] = Field(
-        "sdpa", description="attention kernel; flash needs Ampere or newer"
-    )
+    attention: Attention = Field("sdpa", description="attention kernel; flash needs Ampere or newer")
     activation_checkpointing: bool = Field(
         default=False, description="compute activations again in the backward pass: less memory, more time"
     )
@@ -66,9 +66,7 @@ class Recipe(BaseModel):
     warmup_steps: int = Field(10, ge=0, description="steps of linear warm-up before the schedule")
     weight_decay: float = Field(0.0, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradients are clipped to this norm")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        "fp32", description="of the base model and the arithmetic; what is trained stays fp32"
-    )
+    precision: Precision = Field("fp32", description="of the base model and the arithmetic; what is trained stays fp32")
     checkpoint_steps: int = Field(20, ge=1, description="optimizer steps between two checkpoints")
     keep_checkpoints: int = Field(2, ge=1, description="complete checkpoints that are kept, beside the best one")
     evaluate_steps: int | None = Field(

@@ -53,7 +53,7 @@ class Adapted:
 
     @property
     def total_parameters(self) -> int:
-        return sum(parameter.numel() for parameter in self._model.parameters())
+        return int(self._model.get_nb_trainable_parameters()[1])  # two weights to a byte of 4-bit ones
 
     @property
     def causal(self) -> Any:

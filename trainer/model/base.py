@@ -5,25 +5,37 @@ Nothing in the folder is ever run: no remote code, no pickle, no `auto_map`.
 
 import hashlib
 import json
+import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 # Read when the libraries are first imported: they must never ask a hub, not even for a version.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# On being imported it advises to fetch kernels from a hub, which a tenant's pod could not.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
 from trainer import storage
 from trainer.contract.bucket import MANIFEST
 from trainer.contract.job import TrainingJob
+from trainer.contract.recipe import Attention, Precision
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete
 
 _EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so"}
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_LARGEST_HEADER = 16 << 20  # bytes; a model of 100,000 tensors needs 12 MB
+DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_KERNELS: Mapping[Attention, str] = {
+    "eager": "eager",
+    "sdpa": "sdpa",
+    "flex": "flex_attention",
+    "flash": "flash_attention_2",
+}
 
 
 def fetch(job: TrainingJob, work: Path) -> Path:
@@ -42,7 +54,7 @@ def digest(folder: Path) -> str:
 
 
 def refuse_code(folder: Path) -> None:
-    """Raise BadInput when loading the folder could run code."""
+    """Raise BadInput when loading the folder could run code, or take memory without bound."""
     for path in sorted(folder.rglob("*")):
         if path.suffix in _EXECUTABLE:
             raise BadInput(
@@ -52,23 +64,69 @@ def refuse_code(folder: Path) -> None:
             document = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(document, dict) and "auto_map" in document:
                 raise BadInput(f"{path}: names code of its own (auto_map); remove the key or use another base model")
+        if path.suffix == ".safetensors":
+            _refuse_large_header(path)
 
 
-def load(folder: Path, *, precision: str) -> torch.nn.Module:
-    """The model on the device at hand, in evaluation mode, its weights frozen. The file is mapped, not read."""
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+def _refuse_large_header(path: Path) -> None:
+    """The first eight bytes of a safetensors file are the length of the JSON that follows, little-endian."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > min(_LARGEST_HEADER, path.stat().st_size - 8):
+        raise BadInput(
+            f"{path}: states a header of {length} bytes; at most {_LARGEST_HEADER} are read, and no more than the file"
+            " has; write the file again"
+        )
+
+
+def load(
+    folder: Path,
+    *,
+    precision: Precision,
+    attention: Attention = "sdpa",
+    four_bit: bool = False,
+    device: torch.device | None = None,
+) -> torch.nn.Module:
+    """The model on `device` (None: the one at hand), in evaluation mode, its weights frozen.
+
+    The file is mapped, not read. four_bit: the layers' matrices in NF4 with double quantisation, quantised while they
+    are loaded and computed with in `precision`; embeddings, norms and the output layer keep `precision`.
+    """
+    _quiet()
+    place = device or this_device()
     model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(
         folder,
-        dtype=_DTYPES[precision],
+        dtype=DTYPES[precision],
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
-        attn_implementation="sdpa",
+        attn_implementation=_KERNELS[attention],
+        **({"quantization_config": _nf4(precision), "device_map": {"": place}} if four_bit else {}),
     )
-    return model.requires_grad_(requires_grad=False).eval().to(device())
+    return model.requires_grad_(requires_grad=False).eval().to(place)
 
 
-def device() -> torch.device:
+def _quiet() -> None:
+    """No bars for files of a folder on this machine."""
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+
+
+def _nf4(precision: Precision) -> BitsAndBytesConfig:
+    """Source: QLoRA (Dettmers et al. 2023): normal-float 4 bit, the blocks' scales quantised once more."""
+    return BitsAndBytesConfig(  # type: ignore[no-untyped-call]
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=DTYPES[precision],
+    )
+
+
+def this_device() -> torch.device:
     """The GPU when there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def recompute_activations(model: torch.nn.Module) -> None:
+    """Keep only what enters each layer; the rest is computed again in the backward pass, with the same dropout."""
+    model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]

@@ -7,7 +7,9 @@ import torch
 from trainer.contract.recipe import Recipe
 from trainer.model import base
 from trainer.model.adapter import Adapted
+from trainer.model.shape import refuse_short_context
 from trainer.model.tuned import Tuned
+from trainer.model.whole import Whole
 
 
 def tuned(folder: Path, recipe: Recipe, *, seed: int, device: torch.device | None = None) -> Tuned:
@@ -15,5 +17,15 @@ def tuned(folder: Path, recipe: Recipe, *, seed: int, device: torch.device | Non
 
     Raises BadInput when the recipe does not fit the base model.
     """
-    del device
-    return Adapted(base.load(folder, precision=recipe.precision), recipe, seed=seed)
+    refuse_short_context(folder, recipe.width)
+    is_full = recipe.method == "full"
+    model = base.load(
+        folder,
+        precision="fp32" if is_full else recipe.precision,
+        attention=recipe.attention,
+        four_bit=recipe.method == "qlora",
+        device=device,
+    )
+    if recipe.activation_checkpointing:
+        base.recompute_activations(model)
+    return Whole(model, folder) if is_full else Adapted(model, recipe, seed=seed)

@@ -15,6 +15,7 @@ from trainer.settings import Settings
 from trainer.tests import toy
 
 TOY_RECIPE = """
+gpusPerNode: 0
 rank: 4
 alpha: 8
 dropout: 0.1
