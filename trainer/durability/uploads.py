@@ -38,8 +38,7 @@ class Uploads:
     def offer(self, name: str) -> None:
         """Bring `name` to the bucket after what is on its way. Raises what ended an earlier one for good (BadInput)."""
         with self._changed:
-            if self._lost is not None and not isinstance(self._lost[1], (Unavailable, OSError)):
-                raise self._lost[1]
+            self._refuse_after_a_refusal()
             self._waiting = name
             self._start()
             self._changed.notify_all()
@@ -47,26 +46,31 @@ class Uploads:
     def finish(self, within: float = FINISH_SECONDS) -> None:
         """Wait until the last one offered is there. Raises Unavailable when it is not within so many seconds."""
         with self._changed:
-            if self._lost is not None and not self.pending_now():
+            self._refuse_after_a_refusal()
+            if self._lost is not None and not self._is_busy():  # given up while the training went on: once more
                 self._waiting = self._lost[0]
                 self._start()
             self._is_ending = True
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: not self.pending_now(), timeout=within):
+            if not self._changed.wait_for(lambda: not self._is_busy(), timeout=within):
                 name = self._waiting or self._running
                 raise Unavailable(f"{name}: was not in the bucket after {within:.0f} s; look at the object store")
             if self._lost is not None:
                 raise self._lost[1]
-        if self._thread is not None:
-            self._thread.join()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
-    def pending_now(self) -> bool:
-        """Whether anything waits or is on its way; only while the lock is held."""
+    def _is_busy(self) -> bool:
         return self._waiting is not None or self._running is not None
+
+    def _refuse_after_a_refusal(self) -> None:
+        if self._lost is not None and not isinstance(self._lost[1], (Unavailable, OSError)):
+            raise self._lost[1]
 
     def _start(self) -> None:
         self._is_ending = False
-        if self._thread is None or not self._thread.is_alive():
+        if self._thread is None:
             self._thread = Thread(target=self._run, name="uploads", daemon=True)
             self._thread.start()
 
