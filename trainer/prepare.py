@@ -1,8 +1,7 @@
-"""Step `prepare`: rows in, tokens and masks out. Imports no torch."""
+"""Step `prepare`: rows in, tokens, masks and a data card out. Imports no torch."""
 
 import hashlib
 import json
-import re
 from pathlib import Path
 
 from trainer import storage
@@ -10,89 +9,97 @@ from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import PREPARED
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
-from trainer.contract.report import Report, Usage
-from trainer.data import duplicates, filters
-from trainer.data.dataset import Dataset, Facts
-from trainer.data.formats import Row, read_rows
+from trainer.contract.report import Report
+from trainer.data import contamination, duplicates
+from trainer.data.card import Card, Source
+from trainer.data.dataset import Dataset
 from trainer.data.masks import FILES, ChatTokenizer
+from trainer.data.preparation import File, Files, Preparation
+from trainer.data.progress import Progress
+from trainer.data.selection import HELD_OUT_SHARE
+from trainer.durability.interruption import watched
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete, sha256_of
 from trainer.recipes import recipe_of
 from trainer.settings import Settings
 from trainer.sinks import Sink
-from trainer.usage import Meter
+from trainer.usage import Run, metered
 
-PIPELINE_VERSION = 1  # raised when the same rows would give other tokens
-HELD_OUT_SHARE = 0.1  # of the rows, when no evaluation file is given
+PIPELINE_VERSION = 2  # raised when the same rows would give other tokens
+_ROWS = "rows"  # scratch file
 
 
 def run(settings: Settings, sink: Sink) -> None:
     """Leave `prepared/` and the first report. Started again on the same data it changes nothing."""
-    meter = Meter()
     job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
-    sink.begin("prepare")
-    tokenizer = ChatTokenizer(_tokenizer_files(job, settings.work))
-    data = storage.fetch_file(job.data, settings.work / "data")
-    held_out = storage.fetch_file(job.evaluation, settings.work / "evaluation") if job.evaluation else None
-    found = fingerprint(tokenizer, recipe, data=data, evaluation=held_out, seed=job.seed)
-    if _already_prepared(attempt, found):
-        return
-    dataset = prepared(job, tokenizer, recipe, data=data, held_out=held_out, fingerprint=found)
-    dataset.save(attempt.local / PREPARED)
-    attempt.push_folder(PREPARED)
-    attempt.write_report(
-        Report(
-            status="prepared",
-            job=job.job,
-            version=job.version,
-            rows=len(dataset.training),
-            evaluation_rows=len(dataset.evaluation),
-            dropped=dict(dataset.facts.dropped),
-            dataset_fingerprint=found,
-            usage=meter.added_to(Usage()),
-        )
-    )
+    with metered(attempt, "prepare", settings, sink) as usage:
+        sink.begin("prepare")
+        tokenizer = ChatTokenizer(_tokenizer_files(job, settings.work))
+        tokenizer.refuse_width(recipe.width)
+        files = _files(job, settings.work)
+        found = fingerprint(tokenizer, recipe, job=job, files=files)
+        if _already_prepared(attempt, found):
+            return
+        with watched() as interruption:
+            card = Preparation(
+                job=job,
+                recipe=recipe,
+                tokenizer=tokenizer,
+                files=files,
+                progress=Progress(sink, interruption),
+                scratch=settings.work / _ROWS,
+                fingerprint=found,
+                version=PIPELINE_VERSION,
+            ).write(attempt.local / PREPARED)
+        attempt.push_folder(PREPARED)
+        attempt.write_report(_report(job, card, usage))
 
 
-def prepared(
-    job: TrainingJob, tokenizer: ChatTokenizer, recipe: Recipe, *, data: Path, held_out: Path | None, fingerprint: str
-) -> Dataset:
-    """The data set of a job. Raises BadInput when a row is bad, none is left, or a held-out row was trained on."""
-    training = read_rows(data, shown_as=job.data)
-    if held_out is not None and job.evaluation is not None:
-        evaluation = read_rows(held_out, shown_as=job.evaluation)
-        duplicates.refuse_leaks(training, evaluation, shown_as=job.evaluation)
-    else:
-        training, evaluation = duplicates.split(training, share=HELD_OUT_SHARE, seed=job.seed)
-    kept = _usable(training, tokenizer, recipe, shown_as=job.data)
-    held = _usable(evaluation, tokenizer, recipe, shown_as=job.evaluation or f"{job.data} (held-out part)")
-    facts = Facts(fingerprint=fingerprint, dropped=dict(kept.dropped + held.dropped))
-    return Dataset(facts, kept.documents, held.documents)
-
-
-def fingerprint(tokenizer: ChatTokenizer, recipe: Recipe, *, data: Path, evaluation: Path | None, seed: int) -> str:
+def fingerprint(tokenizer: ChatTokenizer, recipe: Recipe, *, job: TrainingJob, files: Files) -> str:
     """sha256 over all that decides the tokens: the same fingerprint is the same data set."""
     facts = {
         "pipeline": PIPELINE_VERSION,
-        "data": sha256_of(data),
-        "evaluation": sha256_of(evaluation) if evaluation else {"share": HELD_OUT_SHARE, "seed": seed},
+        "data": files.data.source.sha256,
+        "evaluation": (
+            files.evaluation.source.sha256 if files.evaluation else {"share": HELD_OUT_SHARE, "seed": job.seed}
+        ),
+        "tests": [file.source.sha256 for file in files.tests],
+        "objective": recipe.objective,
         "width": recipe.width,
-        "near": [duplicates.NEAR, duplicates.GRAM],
+        "filters": job.filters.model_dump(mode="json", exclude={"decontaminate"}),
+        "runs": [duplicates.RUN, contamination.RUN, contamination.COMMON],
         **tokenizer.facts,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _usable(rows: list[Row], tokenizer: ChatTokenizer, recipe: Recipe, *, shown_as: str) -> filters.Kept:
-    try:
-        kept = filters.usable(rows, tokenizer, width=recipe.width)
-    except BadInput as error:
-        named = re.sub(r"^line (\d+)", rf"{re.escape(shown_as)}:\1", str(error))
-        raise BadInput(named) from error
-    if not kept.documents:
-        reasons = ", ".join(f"{number} {reason}" for reason, number in kept.dropped.items())
-        raise BadInput(f"{shown_as}: 0 usable rows of {len(rows)} ({reasons}; width is {recipe.width}); give others")
-    return kept
+def _report(job: TrainingJob, card: Card, usage: Run) -> Report:
+    usage.kept()
+    return Report(
+        status="prepared",
+        job=job.job,
+        version=job.version,
+        rows=card.training.rows,
+        evaluation_rows=card.evaluation.rows,
+        dropped={
+            reason: card.training.dropped.get(reason, 0) + card.evaluation.dropped.get(reason, 0)
+            for reason in sorted({*card.training.dropped, *card.evaluation.dropped})
+        },
+        dataset_fingerprint=card.fingerprint,
+        usage=usage.total(),
+    )
+
+
+def _files(job: TrainingJob, work: Path) -> Files:
+    """The files of the job, each in a folder of its own, because they may have the same name."""
+    tests = (_file(url, work / f"test-{number}") for number, url in enumerate(job.filters.decontaminate))
+    evaluation = _file(job.evaluation, work / "evaluation") if job.evaluation else None
+    return Files(_file(job.data, work / "data"), evaluation, tuple(tests))
+
+
+def _file(url: str, folder: Path) -> File:
+    path = storage.fetch_file(url, folder)
+    return File(path, Source(uri=url, sha256=sha256_of(path), bytes=path.stat().st_size))
 
 
 def _tokenizer_files(job: TrainingJob, work: Path) -> Path:

@@ -1,125 +1,120 @@
-"""Training rows: JSON Lines in three forms -> conversations. Every bad row is named by its line.
+"""A row of any known form -> conversation.
 
-Forms, told apart by their keys: OpenAI chat (`messages`, with an optional `weight` 0 or 1 on assistant turns), Alpaca
-(`instruction`, `input`, `output`, optional `system`), prompt and completion. All become turns of the base model's chat
-template. Unreadable, binary or empty files and files with a bad row are refused as a whole: no row is lost in silence.
+The forms are told apart by their keys, in this order:
+
+- preferences, for dpo: `prompt`, `chosen`, `rejected` (texts or messages), or OpenAI's `input`, `preferred_output`,
+  `non_preferred_output`
+- OpenAI chat: `messages` with an optional `weight` of 0 or 1, `tools`, and `tool_calls` of the assistant
+- ShareGPT: `conversations` of `from` and `value`, with `system` and `tools`
+- Alpaca: `instruction`, `input`, `output`, with `system` and `history`; the answers of `history` are read, not learned:
+  the row's author vouches for `output` alone
+- `prompt` and `completion`, or `question` and `answer` (texts or messages); of messages only the completion is learned
+- `text`: learned as a whole, with no template around it
 """
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
-from trainer.data.rows import Role, Row, Turn
-from trainer.outcomes import BadInput
+from trainer.contract.recipe import Objective
+from trainer.data import messages
+from trainer.data.fields import Fault, kind, listed, optional, string
+from trainer.data.messages import chat, ordered, share
+from trainer.data.rows import Row, Turn
 
-__all__ = ["Row", "Turn", "read_rows"]
-
-ROLES = ("system", "user", "assistant")
-_SHOWN = 20  # bad rows listed one by one
-
-
-def read_rows(path: Path, *, shown_as: str) -> list[Row]:
-    """All rows of a file. Raises BadInput, with one detail per bad row."""
-    rows: list[Row] = []
-    faults: list[str] = []
-    for number, line in enumerate(_text(path, shown_as).split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append(Row(number, _turns(json.loads(line))))
-        except (ValueError, RecursionError) as error:
-            faults.append(f"{shown_as}:{number}: {_explained(error)}")
-    if faults:
-        counts = f"{len(faults)} of {len(rows) + len(faults)} rows are malformed"
-        raise BadInput(f"{shown_as}: {counts}; mend them (first: {faults[0]})", faults[:_SHOWN])
-    if not rows:
-        raise BadInput(f"{shown_as}: holds no row; give JSON Lines with one conversation a line")
-    return rows
+_ANSWERS = (("prompt", "completion"), ("question", "answer"))
 
 
-def _text(path: Path, shown_as: str) -> str:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(
-            f"{shown_as}: is not UTF-8 text (byte {error.start}); give JSON Lines, not a binary file"
-        ) from error
-    except OSError as error:
-        raise BadInput(f"{shown_as}: cannot be read ({error.strerror}); mend the path") from error
-    if "\0" in text:
-        raise BadInput(f"{shown_as}: holds NUL bytes; give JSON Lines, not a binary file")
-    return text
+def row_of(document: Any, line: int, objective: Objective = "supervised") -> Row:
+    """Raises Fault: field, value, remedy."""
+    if not isinstance(document, dict):
+        raise Fault(f"is {kind(document)}, not an object; write one row as {{...}}")
+    is_preference = _has(document, "chosen") or _has(document, "preferred_output")
+    if is_preference and objective == "supervised":
+        raise Fault("has a chosen and a rejected answer; set objective dpo, or give rows with one answer")
+    if objective == "dpo" and not is_preference:
+        raise Fault("has no chosen and rejected answer, which objective dpo learns from; add them, or tune supervised")
+    return _preference(document, line) if is_preference else _supervised(document, line)
 
 
-def _explained(error: Exception) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"is not JSON: {error.msg} at column {error.colno}"
-    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)
-
-
-def _turns(row: Any) -> tuple[Turn, ...]:
-    if not isinstance(row, dict):
-        raise ValueError(f"is a {type(row).__name__}, not an object")  # noqa: TRY004 - one kind of fault per row
-    if "messages" in row:
-        turns = _chat(row["messages"])
-    elif "instruction" in row:
+def _supervised(row: Mapping[str, Any], line: int) -> Row:
+    if _has(row, "messages"):
+        turns = chat(listed(row, "messages"), "messages")
+    elif _has(row, "conversations"):
+        turns = _with_system(row, share(listed(row, "conversations"), "conversations"))
+    elif _has(row, "instruction"):
         turns = _alpaca(row)
-    elif "prompt" in row:
-        turns = (Turn("user", _string(row, "prompt")), Turn("assistant", _string(row, "completion"), learned=True))
+    elif found := [keys for keys in _ANSWERS if _has(row, keys[0])]:
+        question, answer = found[0]
+        turns = (*_asked(row, question), *_answered(row, answer))
+    elif _has(row, "text"):
+        return Row(line, (Turn("text", string(row, "text"), learned=True),))
     else:
-        raise ValueError("has none of the keys messages, instruction, prompt; it is in no known form")
-    return _ordered(turns)
+        known = "messages, conversations, instruction, prompt, question, text"
+        raise Fault(f"has none of the keys {known}; it is in no known form; rename its keys")
+    return Row(line, ordered(turns), tools=messages.tools(row))
 
 
-def _chat(messages: Any) -> tuple[Turn, ...]:
-    if not isinstance(messages, list):
-        raise ValueError(f"messages: is a {type(messages).__name__}, not a list")  # noqa: TRY004
-    turns = []
-    for number, message in enumerate(messages):
-        where = f"messages[{number}]"
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise ValueError(f"{where}: has no role of {', '.join(ROLES)}")
-        weight = message.get("weight", 1)
-        if weight not in (0, 1):
-            raise ValueError(f"{where}.weight: {weight!r} is neither 0 nor 1")
-        role = cast("Role", message["role"])
-        content = _string(message, "content", where=f"{where}.")
-        turns.append(Turn(role, content, learned=role == "assistant" and weight == 1))
-    return tuple(turns)
+def _preference(row: Mapping[str, Any], line: int) -> Row:
+    given = row.get("input") if _has(row, "preferred_output") else row
+    if not isinstance(given, dict):
+        raise Fault(f"input: is {kind(given)}; it must be an object with messages")
+    if given is row:
+        chosen, rejected = _answered(row, "chosen"), _answered(row, "rejected")
+        asked = (
+            () if chosen[0].role in {"system", "user"} else _asked(row, "prompt")
+        )  # answers may bring their question
+    else:
+        chosen, rejected = _answered(row, "preferred_output"), _answered(row, "non_preferred_output")
+        asked = _unlearned(chat(listed(given, "messages", where="input."), "input.messages"))
+    one, other = (*asked, *chosen), (*asked, *rejected)
+    shared = next((number for number, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), None)
+    if shared is None:
+        raise Fault("chosen and rejected are the same; there is nothing to prefer; leave the row out")
+    tools = messages.tools(given)
+    first, second = (ordered((*_unlearned(turns[:shared]), *turns[shared:])) for turns in (one, other))
+    return Row(line, first, rejected=second, tools=tools)
 
 
 def _alpaca(row: Mapping[str, Any]) -> tuple[Turn, ...]:
-    given = row.get("input") or ""
-    if not isinstance(given, str):
-        raise ValueError(f"input: is a {type(given).__name__}, not a string")  # noqa: TRY004
-    question = f"{_string(row, 'instruction')}\n{given}".rstrip("\n")
-    system = (Turn("system", _string(row, "system")),) if row.get("system") else ()
-    return (*system, Turn("user", question), Turn("assistant", _string(row, "output"), learned=True))
+    turns: list[Turn] = []
+    for number, pair in enumerate(listed(row, "history") if _has(row, "history") else []):
+        if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004 - question and answer
+            raise Fault(f"history[{number}]: is no pair of question and answer; write [question, answer]")
+        said = {"question": pair[0], "answer": pair[1]}
+        turns += [Turn("user", string(said, "question", where=f"history[{number}]."))]
+        turns += [Turn("assistant", string(said, "answer", where=f"history[{number}]."))]
+    given = optional(row, "input")
+    question = f"{string(row, 'instruction')}\n{given}".rstrip("\n")
+    turns += [Turn("user", question), Turn("assistant", string(row, "output"), learned=True)]
+    return _with_system(row, tuple(turns))
 
 
-def _string(row: Mapping[str, Any], key: str, *, where: str = "") -> str:
-    value = row.get(key)
-    if not isinstance(value, str):
-        found = "is missing" if value is None else f"is a {type(value).__name__}"
-        raise ValueError(f"{where}{key}: {found}; it must be a string")  # noqa: TRY004
-    if not value.strip():
-        raise ValueError(f"{where}{key}: is empty; write the text")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(f"{where}{key}: holds half a surrogate pair; write whole characters") from error
-    return value
+def _asked(row: Mapping[str, Any], key: str) -> tuple[Turn, ...]:
+    """A question as text or messages; no answer in it is learned."""
+    if isinstance(row.get(key), list):
+        return chat(row[key], key, learned=False)
+    return _with_system(row, (Turn("user", string(row, key)),))
 
 
-def _ordered(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """System first if at all, then user and assistant in turn, an assistant last: what chat templates accept."""
-    talk = turns[1:] if turns and turns[0].role == "system" else turns
-    for number, turn in enumerate(talk):
-        if turn.role != ("user", "assistant")[number % 2]:
-            raise ValueError("turns must be an optional system turn, then user and assistant in turn")
-    if not talk or talk[-1].role != "assistant":
-        raise ValueError("the last turn must be the assistant's")
-    if not any(turn.learned for turn in talk):
-        raise ValueError("no assistant turn has weight 1; there is nothing to learn from")
-    return turns
+def _answered(row: Mapping[str, Any], key: str) -> tuple[Turn, ...]:
+    """An answer as text or messages."""
+    if row.get(key) == []:
+        raise Fault(f"{key}: holds no message; write the answer")
+    if isinstance(row.get(key), list):
+        return chat(row[key], key)
+    return (Turn("assistant", string(row, key), learned=True),)
+
+
+def _with_system(row: Mapping[str, Any], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    system = optional(row, "system")
+    return (Turn("system", system), *turns) if system else turns
+
+
+def _unlearned(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    return tuple(replace(turn, learned=False) for turn in turns)
+
+
+def _has(row: Mapping[str, Any], key: str) -> bool:
+    """Null is absent: Parquet gives every row every column."""
+    return row.get(key) is not None

@@ -41,7 +41,8 @@ class Document:
 class ChatTokenizer:
     """Tokenizer and chat template of a base model folder. Needs no torch.
 
-    end: id of the token that a model stops at. context: most tokens the model takes, None when the folder does not say.
+    end: id of eos_token. ends: every id that the model stops at. context: most tokens the model takes, None when the
+    folder does not say.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,14 +55,14 @@ class ChatTokenizer:
             raise BadInput(f"{folder}: its tokenizer does not know its own eos_token; mend tokenizer_config.json")
         self.end: int = end
         self._begin = self._tokenizer.token_to_id(special_token(config, "bos_token") or "")
-        self._ends = frozenset({end, *_stops(_json(folder / "generation_config.json"))})
+        self.ends = frozenset({end, *_stops(_json(folder / "generation_config.json"))})
         self.context = _context(config, _json(folder / "config.json"))
         self._digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
 
     @property
     def facts(self) -> dict[str, str]:
         """What of it decides the tokens, for the data set's fingerprint."""
-        ends = " ".join(str(end) for end in sorted(self._ends))
+        ends = " ".join(str(end) for end in sorted(self.ends))
         return {"template": self._template.digest, "tokenizer": self._digest, "ends": ends}
 
     def refuse_width(self, width: int) -> None:
@@ -149,9 +150,9 @@ class ChatTokenizer:
     def _end_of_turn(self, ids: list[int], start: int, stop: int) -> int:
         """Past the end-of-turn token; what the template writes after it is never generated, so never learned."""
         for place in range(stop - 1, start - 1, -1):
-            if ids[place] in self._ends:
+            if ids[place] in self.ends:
                 return place + 1
-        names = " or ".join(repr(self._tokenizer.id_to_token(end)) for end in sorted(self._ends))
+        names = " or ".join(repr(self._tokenizer.id_to_token(end)) for end in sorted(self.ends))
         raise BadInput(
             f"chat template: ends an assistant turn without {names}; a model tuned on it would never stop; set"
             " eos_token in tokenizer_config.json, or eos_token_id in generation_config.json, to the token that ends a"

@@ -11,7 +11,8 @@ import pytest
 
 from trainer.contract.report import Report
 from trainer.data.duplicates import clusters, refuse_leaks, without_copies
-from trainer.data.formats import Row, read_rows
+from trainer.data.reading import read_rows
+from trainer.data.rows import Row
 
 DEMO = Path(__file__).parents[2] / "demo"
 TRAINING, HELD_OUT = DEMO / "data/train.jsonl", DEMO / "data/heldout.jsonl"
@@ -19,12 +20,12 @@ TRAINING, HELD_OUT = DEMO / "data/train.jsonl", DEMO / "data/heldout.jsonl"
 
 @pytest.fixture(scope="module")
 def training() -> list[Row]:
-    return read_rows(TRAINING, shown_as=TRAINING.name)
+    return list(read_rows(TRAINING, shown_as=TRAINING.name))
 
 
 @pytest.fixture(scope="module")
 def held_out() -> list[Row]:
-    return read_rows(HELD_OUT, shown_as=HELD_OUT.name)
+    return list(read_rows(HELD_OUT, shown_as=HELD_OUT.name))
 
 
 def test_the_data_set_is_large_enough_to_learn_and_to_judge(training: list[Row], held_out: list[Row]) -> None:

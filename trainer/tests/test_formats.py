@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.data.formats import read_rows
+from trainer.data.reading import read_rows
 from trainer.outcomes import BadInput
 
 CHAT = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
@@ -41,11 +41,11 @@ BAD_FILES = {
     "binary": (b"\x89PNG\r\n\xff\xfe", "not UTF-8"),
     "NUL": (b'{"prompt": "\0"}', "NUL"),
     "not JSON": (b"{", "d.jsonl:1: is not JSON"),
-    "a list": (b"[1]", "is a list"),
-    "no known form": (b'{"text": "x"}', "none of the keys"),
+    "a list": (b"[1]", "1: is a list"),
+    "no known form": (b'{"body": "x"}', "none of the keys"),
     "no answer": (_chat(("user", "q")).encode(), "last turn"),
     "empty answer": (_chat(("user", "q"), ("assistant", " ")).encode(), "is empty"),
-    "number for text": (_chat(("user", 5), ("assistant", "a")).encode(), "is a int"),
+    "number for text": (_chat(("user", 5), ("assistant", "a")).encode(), "is a number"),
     "unknown role": (_chat(("robot", "q")).encode(), "no role of"),
     "two users": (_chat(("user", "q"), ("user", "q"), ("assistant", "a")).encode(), "in turn"),
     "half a surrogate": (b'{"prompt": "\\ud800", "completion": "a"}', "surrogate"),
@@ -58,7 +58,7 @@ def test_a_bad_file_is_refused_with_its_reason(tmp_path: Path, content: bytes, t
     (tmp_path / "d.jsonl").write_bytes(content)
 
     with pytest.raises(BadInput, match=text):
-        read_rows(tmp_path / "d.jsonl", shown_as="d.jsonl")
+        list(read_rows(tmp_path / "d.jsonl", shown_as="d.jsonl"))
 
 
 def test_every_bad_row_is_named_by_its_line(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_every_bad_row_is_named_by_its_line(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text(f"{good}\n{{\n\n{good}\n5")
 
     with pytest.raises(BadInput) as caught:
-        read_rows(tmp_path / "d.jsonl", shown_as="d.jsonl")
+        list(read_rows(tmp_path / "d.jsonl", shown_as="d.jsonl"))
 
     assert [detail.split(": ")[0] for detail in caught.value.details] == ["d.jsonl:2", "d.jsonl:5"]
     assert "2 of 4 rows" in str(caught.value)
