@@ -17,7 +17,7 @@ from trainer.contract.steps import Exit
 from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
 from trainer.pipeline import STEPS, run_step
 from trainer.settings import Settings
-from trainer.sinks import ConsoleSink, Sinks, StatusSink
+from trainer.sinks.making import opened
 
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -30,13 +30,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     def step() -> None:
         settings = Settings.from_environment(environment)
         console = Console(stderr=True)
-        bar = ConsoleSink(console) if console.is_terminal else None
-        status = StatusSink(settings.status_url, settings.status_token) if settings.status_url else None
-        try:
-            run_step(arguments[0], settings, Sinks([sink for sink in (bar, status) if sink is not None]))
-        finally:
-            if bar is not None:
-                bar.close()
+        with opened(settings, environment, console if console.is_terminal else None) as sinks:
+            run_step(arguments[0], settings, sinks)
 
     return ended(step)
 

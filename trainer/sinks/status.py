@@ -17,6 +17,7 @@ _SECONDS_BETWEEN = 2.0
 _SECONDS_AFTER_FAILURE = 30.0
 _TIMEOUT_SECONDS = 3.0
 _FINAL_TRIES = 3
+_USED = ("cpuSeconds", "gpuSeconds")
 
 
 class StatusSink:
@@ -27,6 +28,7 @@ class StatusSink:
         self._not_before = 0.0
         self._began = time.monotonic()
         self._step = ""
+        self._used: dict[str, float] = {}
 
     def begin(self, step: str) -> None:
         self._began, self._step = time.monotonic(), step
@@ -39,7 +41,8 @@ class StatusSink:
         self._send(percent=100 * done // max(total, 1), remaining=remaining, metrics={"phase": self._step, **metrics})
 
     def record(self, line: Line) -> None:
-        """Nothing: the watcher keeps no curves."""
+        """Remember what the attempt has used: it goes with the next POST, so that a killed attempt's is known."""
+        self._used.update({name: round(line[name], 3) for name in _USED if name in line})
 
     def finish(self, metrics: Metrics) -> None:
         """The numbers that the job's row keeps: tried a few times, because nothing follows them."""
@@ -47,11 +50,18 @@ class StatusSink:
             if self._send(percent=100, remaining=0, metrics={"phase": self._step, **metrics}):
                 return
 
+    def close(self) -> None:
+        """Nothing: `finish` was the last word."""
+
     def _send(self, *, percent: int, remaining: float | None, metrics: Metrics) -> bool:
         status: dict[str, Any] = {
             "lastUpdatedTime": datetime.now(UTC).isoformat(timespec="seconds"),
             "progressPercentage": percent,
-            "metrics": [{"name": name, "value": str(value)} for name, value in metrics.items() if value is not None],
+            "metrics": [
+                {"name": name, "value": str(value)}
+                for name, value in {**self._used, **metrics}.items()
+                if value is not None
+            ],
         }
         if remaining is not None:
             status["estimatedRemainingSeconds"] = int(remaining)
