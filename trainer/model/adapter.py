@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from trainer.contract.recipe import Recipe
@@ -28,6 +27,8 @@ class Adapted:
 
     def __init__(self, base: torch.nn.Module, recipe: Recipe, *, seed: int) -> None:
         """Raises BadInput when the recipe's targets are not in the base model."""
+        from peft import LoraConfig, get_peft_model
+
         torch.manual_seed(seed)  # of the A matrices; B begins at zero
         targets: Any = _ALL_LINEAR if recipe.targets == (_ALL_LINEAR,) else list(recipe.targets)
         config = LoraConfig(

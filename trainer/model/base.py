@@ -13,8 +13,6 @@ from pathlib import Path
 # Read when the libraries are first imported: they must never ask a hub, not even for a version.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# On being imported it advises to fetch kernels from a hub, which a tenant's pod could not.
-logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -24,12 +22,12 @@ from trainer import storage
 from trainer.contract.bucket import MANIFEST
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Attention, Precision
+from trainer.model.precision import DTYPES
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete
 
 _EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so"}
 _LARGEST_HEADER = 16 << 20  # bytes; a model of 100,000 tensors needs 12 MB
-DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _KERNELS: Mapping[Attention, str] = {
     "eager": "eager",
     "sdpa": "sdpa",
@@ -107,7 +105,8 @@ def load(
 
 
 def _quiet() -> None:
-    """No bars for files of a folder on this machine."""
+    """No bars for files of a folder on this machine, and no advice to fetch kernels from a hub."""
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 
