@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from trainer import storage
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import CHECKPOINTS, MANIFEST, METRICS
-from trainer.durability.retention import BEST, PREFIX, prune
+from trainer.durability.retention import BEST, PREFIX, Retention, checkpoint_name, prune
 from trainer.durability.uploads import Uploads
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import Incomplete, parse, seal, sync_folder, to_json, write_whole
@@ -51,11 +51,15 @@ class Snapshot:
 class Checkpoints:
     """The checkpoints of one attempt, and read-only those of the attempts before it.
 
-    fingerprint: of everything that decides the result; a checkpoint with another one is refused. keep: newest k.
+    fingerprint: of everything that decides the result; a checkpoint with another one is refused. keep, every: which of
+    them are kept (retention.py).
     """
 
-    def __init__(self, attempt: AttemptFolder, older_urls: tuple[str, ...], fingerprint: str, keep: int) -> None:
-        self.attempt, self.older_urls, self.fingerprint, self.keep = attempt, older_urls, fingerprint, keep
+    def __init__(
+        self, attempt: AttemptFolder, older_urls: tuple[str, ...], fingerprint: str, keep: int, *, every: int = 1
+    ) -> None:
+        self.attempt, self.older_urls, self.fingerprint = attempt, older_urls, fingerprint
+        self._retention = Retention(keep, every)
         self._uploads = Uploads(self._bring)
         self._resumed: str | None = None
 
@@ -65,7 +69,7 @@ class Checkpoints:
         best: its held-out loss is the lowest so far. Raises Unavailable when the disk refuses, BadInput when the bucket
         has refused an earlier one.
         """
-        name = _name(snapshot.step)
+        name = checkpoint_name(snapshot.step)
         try:
             if name == self._resumed:  # nothing was trained since
                 _mark(self._local / name, best=best)
@@ -77,7 +81,7 @@ class Checkpoints:
             raise Unavailable(f"{self._local / name}: cannot be written ({_reason(error)}); free the disk") from error
         if self.attempt.url is not None:
             self._uploads.offer(name)
-        prune(str(self._local), newest=name, keep=self.keep, held=self._uploads.pending)
+        prune(str(self._local), self._retention, newest=name, held=self._uploads.pending)
 
     def finish(self) -> None:
         """Wait until the last checkpoint is complete in the bucket. Raises Unavailable when it does not get there."""
@@ -99,7 +103,7 @@ class Checkpoints:
     def at(self, step: int) -> Snapshot:
         """The checkpoint of a step that is known to be there. Raises Unavailable when it no longer is."""
         for name, root in self._everywhere(shared_only=False):
-            snapshot = self._opened(name, root) if name == _name(step) else None
+            snapshot = self._opened(name, root) if name == checkpoint_name(step) else None
             if snapshot is not None:
                 return snapshot
         raise Unavailable(f"{self.attempt.url or self.attempt.local}: the checkpoint of step {step} is gone; try again")
@@ -112,7 +116,7 @@ class Checkpoints:
         """In the upload thread: the checkpoint, the metrics up to it; then what it makes superfluous goes."""
         self.attempt.push_folder(f"{CHECKPOINTS}/{name}")
         storage.write(f"{self.attempt.url}/{METRICS}", (self._local / name / METRICS).read_bytes())
-        prune(f"{self.attempt.url}/{CHECKPOINTS}", newest=name, keep=self.keep)
+        prune(f"{self.attempt.url}/{CHECKPOINTS}", self._retention, newest=name)
 
     def _everywhere(self, *, shared_only: bool) -> Iterator[tuple[str, str]]:
         own = [self.attempt.url] if self.attempt.url else []
@@ -171,10 +175,6 @@ def _read(folder: Path) -> Snapshot:
     """A folder that was verified."""
     facts = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     return Snapshot(int(facts["step"]), facts, load_file(folder / _TENSORS), (folder / METRICS).read_bytes())
-
-
-def _name(step: int) -> str:
-    return f"{PREFIX}{step:08d}"
 
 
 def _partial(name: str) -> str:

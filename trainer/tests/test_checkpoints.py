@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trainer import storage
 from trainer.attempt import AttemptFolder
 from trainer.durability.checkpoint import Checkpoints, Snapshot
-from trainer.durability.retention import superfluous
+from trainer.durability.retention import Retention, checkpoint_name, superfluous
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import verify
 
@@ -24,11 +24,13 @@ def snapshot(step: int, *, fingerprint: str = "f") -> Snapshot:
     return Snapshot(step, {"fingerprint": fingerprint, "position": 2 * step}, tensors, b'{"step": %d}\n' % step)
 
 
-def _checkpoints(folder: Path, *older: str, bucket: bool = True, keep: int = 2, fingerprint: str = "f") -> Checkpoints:
+def _checkpoints(
+    folder: Path, *older: str, bucket: bool = True, keep: int = 2, every: int = 1, fingerprint: str = "f"
+) -> Checkpoints:
     """Of an attempt whose bucket is a folder beside it."""
     attempt = AttemptFolder(folder / "disk", str(folder / "bucket") if bucket else None)
     attempt.local.mkdir(parents=True, exist_ok=True)
-    return Checkpoints(attempt, older, fingerprint, keep)
+    return Checkpoints(attempt, older, fingerprint, keep, every=every)
 
 
 def _saved(folder: Path, *steps: int, bucket: bool = True, keep: int = 2, best: int | None = None) -> Path:
@@ -69,15 +71,28 @@ def test_the_newest_few_and_the_best_one_are_kept_on_the_disk_and_in_the_bucket(
     assert _checkpoints(tmp_path).at(2).step == 2
 
 
-@given(marks=st.lists(st.booleans(), min_size=1, max_size=12), keep=st.integers(1, 4))
-@settings(max_examples=50, deadline=None)
-def test_the_newest_is_never_superfluous_nor_is_the_last_best(marks: list[bool], keep: int) -> None:
-    complete = {f"step-{number:08d}": best for number, best in enumerate(marks)}
-    kept = sorted(complete.keys() - set(superfluous(complete, keep=keep)))
+@given(marks=st.lists(st.booleans(), min_size=1, max_size=12), keep=st.integers(1, 4), every=st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_the_newest_is_never_superfluous_nor_is_the_best_nor_the_last_that_was_due(
+    marks: list[bool], keep: int, every: int
+) -> None:
+    complete = {checkpoint_name(step): best for step, best in enumerate(marks, start=1)}
+    due = [checkpoint_name(step) for step in range(every, len(marks) + 1, every)]
+    kept = sorted(complete.keys() - set(superfluous(complete, Retention(keep, every))))
 
     assert kept[-min(keep, len(marks)) :] == sorted(complete)[-keep:]
     assert [name for name in kept if complete[name]][-1:] == [name for name in sorted(complete) if complete[name]][-1:]
-    assert len(kept) <= keep + 1
+    assert set(due[-1:]) <= set(kept)
+    assert len(kept) <= keep + 2
+
+
+def test_what_a_spike_goes_back_to_outlives_checkpoints_out_of_turn(tmp_path: Path) -> None:
+    checkpoints = _checkpoints(tmp_path, keep=1, every=4)
+    for step in (4, 5, 6):
+        checkpoints.save(snapshot(step))
+    checkpoints.finish()
+
+    assert _names(tmp_path / "disk") == _names(tmp_path / "bucket") == [4, 6]
 
 
 TEARS = {
