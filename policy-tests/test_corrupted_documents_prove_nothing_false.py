@@ -19,9 +19,10 @@ from isolation.answers.open_flows import open_flows
 from isolation.classes.cluster import Cluster, cluster_of
 from isolation.classes.pod_classes import CLUSTER
 from isolation.classes.profile import read_fields
+from isolation.manifests.files import MAX_FILE_BYTES
 from isolation.manifests.reading import read_documents
 from isolation.manifests.refusals import Refused, shaped_as_its_kind
-from isolation.manifests.tree import MAX_FILE_BYTES, Document, Tree, read_tree
+from isolation.manifests.tree import Document, Tree, read_tree
 from isolation.network import flows, outside
 from isolation.network.accounts import accounted
 from isolation.network.effective import effective

@@ -4,57 +4,13 @@ from itertools import permutations
 from pathlib import Path
 
 import pytest
+from differential.marked_texts import IDS, PIECES, TEXTS, outcome
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from isolation.manifests.reading import read_documents
-from isolation.manifests.refusals import Refused
 from isolation.manifests.templates import Templates
 
 ROOT = Path(__file__).parents[1]
-
-# Ids that YAML, Go or an escape could take for something else, and texts that make the most of it.
-IDS = ("acme", "globex", "null", "yes", "inf", "nan", "e-1", "e-10", "abad1dea", "x41", "u0041", "a--b", "str", "key")
-TEXTS = (
-    "a: {id}",
-    "{id}: 1",
-    "{id}: 1\nacme: 2",
-    '{id}: 1\n"\\x61cme": 2',
-    "a: .{id}",
-    "a: 1.{id}",
-    "a: -{id}",
-    'a: "\\{id}"',
-    'a: "\\x{id}"',
-    'a: "\\n{id}"',
-    "a: '{id}'",
-    "a: |\n  {id}\n  b",
-    "a: !!{id} b",
-    "a: &{id} b",
-    "a: *{id}",
-    "a: b # {id}",
-    "---\na: {id}\n---\nb: {id}-train",
-    "a: {id}{id}",
-    "a: x{id} {id}x",
-    "a: [{id}, {{b: {id}}}]",
-    "? {id}\n: b",
-    "a: {id}-12345678",
-    "a: -12345678",
-    "a: [-12345678, -1234567e]",
-    "b-12345678: 1\nb-12345679: 2\nc: b-12345678",
-    "a: |-12345678",
-    "%{id} x\n---\na: b",
-    "a: {id}: b",
-    "a: {id} #b",
-    "{id}",
-    "a: " + "q" * 32 + "{id}",
-    "a: " + "{id} " * 30,
-)
-
-
-def outcome(read: object) -> object:
-    try:
-        return list(read())  # type: ignore[operator]
-    except Refused as refused:
-        return str(refused)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -65,34 +21,6 @@ def test_whoever_comes_first_the_next_tenant_gets_its_own_text(text: str) -> Non
         own = text.format(id=second)
         made = outcome(lambda: templates.documents(own, where="f", tenant=second))  # noqa: B023
         assert made == outcome(lambda: read_documents(own, where="f")), (first, second)  # noqa: B023
-
-
-PIECES = st.sampled_from(
-    [
-        "{id}",
-        "-",
-        " ",
-        "\n",
-        ":",
-        ": ",
-        "- ",
-        '"',
-        "'",
-        "\\",
-        "#",
-        "{{",
-        "}}",
-        "[",
-        "]",
-        ",",
-        "a",
-        "1",
-        ".",
-        "|",
-        "!",
-        "&",
-    ]
-)
 
 
 @settings(max_examples=300, deadline=None)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from isolation.manifests.files import MAX_FILE_BYTES
 from isolation.manifests.reading import read_documents
 from isolation.manifests.refusals import Refused
-from isolation.manifests.tree import MAX_FILE_BYTES, Document, Tree
+from isolation.manifests.tree import Document, Tree
 from isolation.policies.parsing import parse_policy
 from isolation.proof import prove, prove_tree
 

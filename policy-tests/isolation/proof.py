@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from isolation.answers.homes import homes
@@ -27,7 +28,7 @@ from isolation.network.storage_claims import NO_CLAIMS, StorageClaims, storage, 
 from isolation.objects import ownership
 from isolation.objects.groups import GROUPS
 from isolation.policies.parsing import refuse_other_kinds
-from isolation.representatives import claims_of_all, flows_of_all
+from isolation.representatives import Alike, claims_of_all, flows_of_all
 from isolation.results import Result
 
 NETWORK = "network"  # group of the invariants below
@@ -75,21 +76,27 @@ _BY_VERDICTS = frozenset({"apart", "names", "addresses", "metadata", "node-ports
 @dataclass(frozen=True)
 class Proof:
     """The answer. pairs: ordered pairs of tenants; classes: pods told apart; flows: questions answered by verdicts;
-    allowed: what is open for tenants' pods, one line each, to compare two trees by; groups: results by subject;
-    claims: what keeps each tenant from each other tenant's bucket; judged: tenants whose rules were evaluated, who
-    stand for all (questions are counted as asked of them); only: tenants to whom the invariants of the tree are held,
-    all where it is empty; homes: of everyone in a counter-example the file to begin in."""
+    groups: results by subject; claims: what keeps each tenant from each other tenant's bucket; judged: tenants whose
+    rules were evaluated, who stand for all (questions are counted as asked of them); alike: for whom each of them
+    stands; open_for_judged: what is open for their pods and the platform's; only: tenants to whom the invariants of the
+    tree are held, all where it is empty; homes: of everyone in a counter-example the file to begin in."""
 
     tenants: tuple[str, ...]
     classes: int
     pairs: int
     flows: int
-    allowed: tuple[OpenFlow, ...]
     groups: Mapping[str, tuple[Result, ...]]
     claims: StorageClaims = NO_CLAIMS
     judged: tuple[str, ...] = ()
+    alike: Alike = field(default_factory=dict)
+    open_for_judged: tuple[OpenFlow, ...] = ()
     only: tuple[str, ...] = ()
     homes: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def allowed(self) -> tuple[OpenFlow, ...]:
+        """What is open for everyone's pods, one line each, to compare two trees by."""
+        return flows_of_all(self.open_for_judged, self.alike)
 
     @property
     def results(self) -> tuple[Result, ...]:
@@ -142,9 +149,18 @@ def _proved(tree: Tree, *, only: Sequence[str], most: int) -> Proof:
         for name, group in GROUPS.items()
     }
     flows = sum(result.asked for result in groups[NETWORK] if result.name in _BY_VERDICTS)
-    allowed = flows_of_all(open_flows(cluster), part.alike)
-    claims = claims_of_all(storage_claims(cluster), tenants, part.alike)
-    proof = Proof(tenants, len(cluster.classes.all), pairs, flows, allowed, groups, claims, part.judged, tuple(only))
+    proof = Proof(
+        tenants,
+        len(cluster.classes.all),
+        pairs,
+        flows,
+        groups,
+        claims_of_all(storage_claims(cluster), tenants, part.alike),
+        judged=part.judged,
+        alike=part.alike,
+        open_for_judged=open_flows(cluster),
+        only=tuple(only),
+    )
     return replace(proof, homes=homes(tree, proof.broken))
 
 

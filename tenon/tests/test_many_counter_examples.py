@@ -13,7 +13,7 @@ from tenon.proof_documents import json_of, sarif_of
 
 FILE = "tenants/acme/foundation/open.yaml"
 RESULT = Result("apart", "a claim", 9, (CounterExample("pod", "is open", by=(f"{FILE}:4 spec",)),), more=2_339)
-PROOF = Proof(("acme",), 1, 0, 9, (), {"network": (RESULT,)}, homes={"pod": FILE})
+PROOF = Proof(("acme",), 1, 0, 9, {"network": (RESULT,)}, homes={"pod": FILE})
 
 
 def test_machines_get_the_number_of_all() -> None:

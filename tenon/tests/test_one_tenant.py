@@ -38,7 +38,7 @@ def test_an_answer_without_questions_holds_only_where_nothing_could_break_it(res
 
 
 def test_an_invariant_that_asked_nothing_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    proof = Proof(("acme", "globex"), 1, 2, 0, (), {NETWORK: (ASKED,), "rights": (NOTHING,)})
+    proof = Proof(("acme", "globex"), 1, 2, 0, {NETWORK: (ASKED,), "rights": (NOTHING,)})
     _conclude({Path("rendered/eu1"): proof})
     said = capsys.readouterr().err
     assert "closed: asked nothing, which shows nothing; the tree lacks what it is about\nNOT proved: 2 tenants" in said

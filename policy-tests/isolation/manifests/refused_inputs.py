@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from isolation.classes.pod_classes import CLUSTER
+from isolation.manifests.files import MAX_FILE_BYTES
 from isolation.manifests.one_object import check_text, the_object
 from isolation.manifests.reading import read_documents
 from isolation.manifests.refusals import Refused
-from isolation.manifests.tree import MAX_FILE_BYTES, Document
+from isolation.manifests.tree import Document
 from isolation.policies.parsing import POLICY_KINDS, parse_policy
 
 MOST = 50  # refusals; whoever has more has one cause

@@ -19,9 +19,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
+from typing import Any
 
 from isolation.manifests import vocabulary
+from isolation.manifests.templates import ID, OF_ID, Template
 from isolation.manifests.tree import Document, Tree
 from isolation.manifests.whole_words import replaced
 
@@ -37,7 +38,6 @@ KINDS = frozenset(
         "ServiceAccount",
     }
 )
-_ID = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 _LONGEST_ID = 32
 _MARK = "\0"  # no JSON text holds it
 _ESCAPE = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
@@ -109,23 +109,19 @@ def _groups(platform: list[Document], folders: Mapping[str, list[Document]]) -> 
     """The tenants, those of equal shape together."""
     ids = frozenset(folders)
     own = _singular(ids)
-    texts = dict[str, _Text]()  # marked text -> what it says
-    read = [_Text.of(_json(document), of_policy=document.kind.endswith("NetworkPolicy")) for document in platform]
-    shapes: dict[bytes, list[str]] = {}
+    texts = _Texts()
+    shapes: dict[tuple[_Text, ...], list[str]] = {}
     for tenant, documents in folders.items():
-        digest = sha256()
-        marked = set[str]()
-        for document in documents:
-            text = replaced("/".join((*document.place[2:], _json(document))), tenant, _MARK)
-            if text not in texts:
-                texts[text] = _Text.of(text, of_policy=document.kind.endswith("NetworkPolicy"))
-            digest.update(text.encode() + b"\0\0")
-            marked |= texts[text].marked
-            if texts[text].tells_apart:
-                own.add(tenant)
-        own |= {name for word in marked for name in _runs(word.replace(_MARK, tenant)) if name in ids} - {tenant}
-        shapes.setdefault(digest.digest(), []).append(tenant)
-    read += texts.values()
+        shapes.setdefault(tuple([texts.of(document, tenant) for document in documents]), []).append(tenant)
+    for shape, members in shapes.items():
+        marked = frozenset[str]().union(*(text.marked for text in shape))
+        named = _Named(marked, ids)
+        if any(text.tells_apart for text in shape):
+            own.update(members)
+        for tenant in members:
+            own |= named.by(tenant) - {tenant}
+    read = [_Text.of(_json(each.body), of_policy=_is_policy(each)) for each in platform]
+    read += texts.read
     if any(text.cuts_words for text in read):
         return [[tenant] for tenant in folders]
     said = {name for text in read for word in text.words for name in _runs(word)} & ids
@@ -140,11 +136,11 @@ def _singular(ids: Iterable[str]) -> set[str]:
     return {
         tenant
         for tenant in ids
-        if not _ID.fullmatch(tenant) or tenant in vocabulary.WORDS or _OF_ADDRESS.fullmatch(tenant)
+        if not ID.fullmatch(tenant) or tenant in vocabulary.WORDS or _OF_ADDRESS.fullmatch(tenant)
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Text:
     """What one marked text holds: words without the mark and with it, pieces of words in name patterns, and whether a
     pattern or an expression of it (`cuts_words`), or a key (`tells_apart`), could depend on the letters of an id."""
@@ -166,8 +162,63 @@ class _Text:
         return cls(found - marked, marked, frozenset(pieces - {"", _MARK}), cuts, bool(_MARKED_KEY.search(plain)))
 
 
-def _json(document: Document) -> str:
-    return json.dumps(document.body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+class _Texts:
+    """The texts of tenants' documents, with a mark for the id; equal ones are one.
+
+    What was made of one template, and stands at places that differ in the id only, has one text, which is the
+    template's: nothing else is in such a body (templates.py).
+    """
+
+    def __init__(self) -> None:
+        self._by_text: dict[str, _Text] = {}
+        self._by_template: dict[tuple[Template, str], _Text] = {}
+
+    @property
+    def read(self) -> Iterable["_Text"]:
+        return self._by_text.values()
+
+    def of(self, document: Document, tenant: str) -> "_Text":
+        """In whose folder it stands."""
+        place = "/".join(document.place[2:])
+        if document.template is None:
+            return self._text(replaced(f"{place}/{_json(document.body)}", tenant, _MARK), document)
+        key = document.template, place.replace(tenant, _MARK)
+        found = self._by_template.get(key)
+        if found is None:
+            marked = replaced(place, tenant, _MARK)
+            body = _json(document.template.body).replace(OF_ID, _MARK)
+            found = self._text(f"{marked}/{body}", document)
+            if marked == key[1]:
+                self._by_template[key] = found
+        return found
+
+    def _text(self, marked: str, document: Document) -> "_Text":
+        if marked not in self._by_text:
+            self._by_text[marked] = _Text.of(marked, of_policy=_is_policy(document))
+        return self._by_text[marked]
+
+
+def _is_policy(document: Document) -> bool:
+    return document.kind.endswith("NetworkPolicy")
+
+
+def _json(body: dict[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+class _Named:
+    """The ids that words hold once a tenant's own stands in place of their mark."""
+
+    def __init__(self, words: Iterable[str], ids: frozenset[str]) -> None:
+        self._words, self._ids = frozenset(words), ids
+        runs = {run for word in words for run in _runs(word)}
+        self._marked = [run for run in runs if _MARK in run]
+        self._always = runs & ids
+
+    def by(self, tenant: str) -> set[str]:
+        if "-" in tenant:  # a part of it may end, or begin, another's id
+            return {name for word in self._words for name in _runs(word.replace(_MARK, tenant))} & self._ids
+        return self._always | ({run.replace(_MARK, tenant) for run in self._marked} & self._ids)
 
 
 def _runs(word: str) -> Iterator[str]:

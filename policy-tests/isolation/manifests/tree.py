@@ -1,24 +1,21 @@
 """A rendered tree: documents, where they came from, and copies of the tree with one object changed."""
 
 import copy
-import os
-import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from isolation.manifests.files import File, Place, files_at, places_below
 from isolation.manifests.one_object import check_text, the_object
 from isolation.manifests.reading import DocumentPath
 from isolation.manifests.refusals import Refused
-from isolation.manifests.templates import Templates
+from isolation.manifests.samples import Sample, Samples
+from isolation.manifests.templates import Template, Templates
 
-MAX_FILE_BYTES = 1 << 20
 MAX_FILES = 200_000
 
-_RENDERED_NAME = re.compile(r"[a-z0-9.-]+_[a-z0-9]+_[A-Za-z0-9.:_-]+\.yaml")
-_IS_A_LINK = "is a symbolic link; a rendered tree holds folders and files only"
 _SKIPPED = "+argocd:skip-file-rendering"  # argo-cd 3.5, reposerver/repository: a file that holds it is not applied
 
 
@@ -26,13 +23,20 @@ _SKIPPED = "+argocd:skip-file-rendering"  # argo-cd 3.5, reposerver/repository: 
 class Document:
     """One object. `lines` gives the line (from 1) of a path inside it; a changed copy keeps the lines it came from.
 
-    place: the file's path from the tree's root, as parts.
+    place: the file's path from the tree's root, as parts. template: what the body was made of, with the id of the
+    tenant in whose folder it stands and nothing else; a changed copy has none.
     """
 
     file: str
     body: dict[str, Any]
     lines: dict[DocumentPath, int]
-    place: tuple[str, ...] = ()
+    place: Place = ()
+    template: Template | None = field(default=None, init=False)
+
+    def made_of(self, template: Template) -> Self:
+        """The same, before anybody else holds it."""
+        object.__setattr__(self, "template", template)
+        return self
 
     @property
     def kind(self) -> str:
@@ -112,78 +116,54 @@ def read_tree(folder: Path, *, only: Collection[str] = (), kinds: Collection[str
     """Every object below the folder. Raises Refused for what cannot be read for certain.
 
     only: tenants of whom everything is read; of other tenants only files that are named after one of `kinds`.
-    What Argo CD would load, or load differently, and we would pass over, is an object that nobody judged: each file has
-    the name that rendering gives it, and nothing is a link.
     """
-    root = folder.as_posix()
-    try:
-        places = sorted(tuple(path[len(root) + 1 :].split("/")) for path in _files(folder))
-    except OSError as error:
-        raise _unreadable(error) from None
+    places = places_below(folder)
     if not places:
         raise Refused(where=str(folder), at="", why="holds no rendered file; run `tenon render` first")
     if len(places) > MAX_FILES:
         raise Refused(where=str(folder), at="", why=f"{len(places)} files are more than {MAX_FILES}; prove a part")
     if only:
-        named = {kind.lower() for kind in kinds}
-        places = [each for each in places if _tenant(each) in {None, *only} or each[-1].split("_")[1] in named]
-    templates = Templates()
-    return Tree(tuple(_document(root, place, templates) for place in places))
+        whole, named = {None, *only}, {kind.lower() for kind in kinds}
+        places = [each for each in places if _tenant(each) in whole or each[-1].split("_")[1] in named]
+    read = _Reader()
+    return Tree(tuple(map(read.document, files_at(folder, sorted(places)))))
 
 
-def _files(folder: Path) -> Iterator[str]:
-    """Every file below. Raises OSError for a folder that cannot be listed, where `rglob` would go on without it."""
-    if folder.is_symlink():
-        raise Refused(where=folder.as_posix(), at="", why=_IS_A_LINK)
-    left = [folder.as_posix()]
-    while left:
-        with os.scandir(left.pop()) as entries:
-            for entry in entries:
-                if entry.is_symlink():
-                    raise Refused(where=entry.path, at="", why=_IS_A_LINK)
-                if entry.is_dir(follow_symlinks=False):
-                    left.append(entry.path)
-                elif entry.is_file(follow_symlinks=False) and _RENDERED_NAME.fullmatch(entry.name):
-                    yield entry.path
-                else:
-                    why = "is no file `<group>_<kind>_<name>.yaml`, and Argo CD may load it all the same; remove it"
-                    raise Refused(where=entry.path, at="", why=why)
+class _Reader:
+    """What a tree's files were read as so far."""
+
+    def __init__(self) -> None:
+        self._templates = Templates()
+        self._samples = Samples()
+
+    def document(self, file: File) -> Document:
+        """Raises Refused."""
+        if _SKIPPED in file.text:
+            why = f"holds {_SKIPPED}, so Argo CD passes it over; render again"
+            raise Refused(where=file.name, at="", why=why)
+        tenant = _tenant(file.place)
+        sample = None if tenant is None else self._samples.like(file.text, tenant)
+        if tenant is None or sample is None or not file.place[-1].startswith(sample.begins):
+            return self._checked(file, tenant)
+        body, lines = sample.template.of(tenant)
+        return Document(file.name, body, lines, file.place).made_of(sample.template)
+
+    def _checked(self, file: File, tenant: str | None) -> Document:
+        """Of a file that is not like one before."""
+        check_text(file.text, where=file.name)
+        read, template = self._templates.read(file.text, where=file.name, tenant=tenant)
+        body, lines = the_object(read, where=file.name)
+        document = Document(file.name, body, lines, file.place)
+        group = body["apiVersion"].rpartition("/")[0] or "core"
+        begins = f"{group}_{document.kind.lower()}_"
+        if not file.place[-1].startswith(begins):
+            why = f"holds a {document.kind} of group {group}, which its name does not say; render again"
+            raise Refused(where=file.name, at="kind", why=why)
+        if tenant is None or template is None:
+            return document
+        self._samples.keep(file.text, tenant, Sample(template, begins))
+        return document.made_of(template)
 
 
-def _document(root: str, place: tuple[str, ...], templates: Templates) -> Document:
-    name = "/".join((root, *place))
-    text = _text(name)
-    if _SKIPPED in text:
-        raise Refused(where=name, at="", why=f"holds {_SKIPPED}, so Argo CD passes it over; render again")
-    check_text(text, where=name)
-    body, lines = the_object(templates.documents(text, where=name, tenant=_tenant(place)), where=name)
-    document = Document(name, body, lines, place)
-    group = body["apiVersion"].rpartition("/")[0] or "core"
-    if not place[-1].startswith(f"{group}_{document.kind.lower()}_"):
-        why = f"holds a {document.kind} of group {group}, which its name does not say; render again"
-        raise Refused(where=name, at="kind", why=why)
-    return document
-
-
-def _tenant(place: tuple[str, ...]) -> str | None:
+def _tenant(place: Place) -> str | None:
     return place[1] if place[0] == "tenants" and len(place) > 1 else None
-
-
-def _text(name: str) -> str:
-    """What the file holds; never more than the bound is read of it."""
-    try:
-        with open(name, "rb") as file:  # noqa: PTH123 - a Path for each of many files costs as much as reading it
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise _unreadable(error) from None
-    if len(data) > MAX_FILE_BYTES:
-        raise Refused(where=name, at="", why=f"is larger than {MAX_FILE_BYTES} bytes; one object per file")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise Refused(where=f"{name}:{line}", at="", why=f"is no UTF-8 text ({error.reason})") from error
-
-
-def _unreadable(error: OSError) -> Refused:
-    return Refused(where=str(error.filename), at="", why=f"cannot be read ({error.strerror}); mend it and prove again")
