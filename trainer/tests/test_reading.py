@@ -5,6 +5,7 @@ import json
 import sys
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         path.write_text("[" + ",".join(texts) + "]" if kind == "rows.json" else "\n".join(texts))
         return path
 
-    assert _peak(written(8_000)) < _peak(written(4_000)) + (1 << 16)
+    assert _peak(written(16_000)) < _peak(written(8_000)) + (1 << 16)
 
 
 @pytest.mark.parametrize("opening", [b'{"text": "', b'[{"text": "'], ids=["line", "list"])
@@ -225,7 +226,5 @@ def test_any_bytes_give_rows_or_a_reason(tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.mktemp("any") / "d.json"
     path.write_bytes(content)
 
-    try:
+    with suppress(BadInput):
         assert all(isinstance(row, Row) for row in read_rows(path, shown_as="d"))
-    except BadInput:
-        pass
