@@ -1,176 +1,295 @@
 """The training loop, top to bottom. Same inputs and same number of threads, same bytes, however often it is stopped.
 
-Bit equality needs one machine type, library versions and `torch.get_num_threads()` alike; the last is saved and set
-again on resume.
+A global batch is the next `batchRows` rows in an order that the seed decides. Ranks share it in micro-steps; its loss
+is divided by the units (labelled tokens, or pairs) of all of it, so that neither ranks nor micro-steps show in the
+result. Bit equality needs one machine type, library versions, world size and `torch.get_num_threads()` alike; the last
+is saved and set again on resume.
 """
 
 import json
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
 
 import torch
 
-from trainer.contract.recipe import Recipe
-from trainer.data.batches import Batches
+from trainer.data.batches import Batches, MicroStep, dealt
 from trainer.data.packing import PackedRow
 from trainer.durability import guard
 from trainer.durability.checkpoint import Snapshot
+from trainer.durability.counters import Counters
 from trainer.durability.interruption import Interruption
-from trainer.model.adapter import Adapted
-from trainer.model.loss import summed_loss
+from trainer.durability.ranks import ONE_RANK, Ranks
+from trainer.model.gradients import out_of_memory, scaled, summed_over
+from trainer.model.objective import objective_of
+from trainer.model.optimizers import optimizer, put_slots, slots
+from trainer.model.precision import LossScale, computing
+from trainer.model.sharding import is_sharded
+from trainer.model.tuned import Tuned, whole
+from trainer.schedule import Plan
+
+# What a rank has to say before a micro-step; all do what the greatest says.
+_GO, _STOP, _OUT_OF_MEMORY = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class Counters:
-    """How far a training is, at the boundary of two steps. position: rows taken. tokens: of taken rows."""
+class Keeper(Protocol):
+    """Who keeps what the loop brings about. Each method is called by every rank, and answers the same on each.
 
-    step: int = 0
-    position: int = 0
-    tokens: int = 0
-    skipped: int = 0
-    skipped_in_a_row: int = 0
+    save: a checkpoint is due; best: with the lowest held-out loss so far. wants_checkpoint: whether someone asked for
+    one. last: the checkpoint of a step, to go back to, None when there is none. told: the figures of a step or a
+    measurement. alive: a part of a measurement is done.
+    """
 
-
-@dataclass(frozen=True)
-class Plan:
-    """What is to be done. steps: optimizer steps in all."""
-
-    recipe: Recipe
-    steps: int
-    seed: int
-
-    @classmethod
-    def of(cls, recipe: Recipe, rows: int, *, seed: int) -> "Plan":
-        steps = math.ceil(recipe.epochs * rows / recipe.batch_rows)
-        return cls(recipe, min(steps, recipe.max_steps or steps), seed)
-
-    def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then half a cosine down to zero at the end; a function of the step alone."""
-        warmup = min(self.recipe.warmup_steps, self.steps - 1)
-        if step < warmup:
-            return self.recipe.learning_rate * (step + 1) / (warmup + 1)
-        done = (step - warmup) / max(self.steps - warmup, 1)
-        return self.recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    def save(self, *, best: bool) -> None: ...
+    def wants_checkpoint(self) -> bool: ...
+    def last(self, step: int) -> Snapshot | None: ...
+    def told(self, line: Mapping[str, Any]) -> None: ...
+    def alive(self) -> None: ...
 
 
 @dataclass
 class Training:
-    """A model in training: all its state."""
+    """A model in training: all its state. held_out: rows that measure it on the way."""
 
-    model: Adapted
+    model: Tuned
     plan: Plan
     batches: Batches
-    counters: Counters = Counters()
+    held_out: Sequence[PackedRow] = ()
+    ranks: Ranks = ONE_RANK
     metrics: bytearray = field(default_factory=bytearray)
 
     def __post_init__(self) -> None:
-        decay = self.plan.recipe.weight_decay
-        self.optimizer = torch.optim.AdamW(self.model.parameters.values(), weight_decay=decay, foreach=False)
-        self._random = _random_states()
+        recipe = self.plan.recipe
+        self.parameters = self.model.parameters
+        self.optimizer = optimizer(self.parameters, recipe)
+        self.objective = objective_of(recipe)
+        self.counters = Counters(micro_rows=recipe.micro_rows, scale=LossScale.of(recipe.precision))
+        self._device = next(iter(self.parameters.values())).device
+        self._is_saved = True
 
-    def run(
-        self, interruption: Interruption, *, saved: Callable[[], None], told: Callable[[dict[str, Any]], None]
-    ) -> bool:
+    def run(self, interruption: Interruption, keeper: Keeper) -> bool:
         """Train to the end, or until asked to stop; returns whether the end was reached.
 
-        saved: called when a checkpoint is due. told: given the line of each step. After an interruption the state is
-        that of the last whole step. Raises BadInput when the training diverges.
+        After an interruption the state is that of the last whole step. Raises BadInput when the training diverges.
         """
         self.model.training(mode=True)
-        recipe = self.plan.recipe
-        while self.counters.step < self.plan.steps:
-            self._random = _random_states()
-            rows = self.batches.take(recipe.batch_rows)
-            labelled = sum(row.labelled for row in rows)
-            loss = self._gradients(rows, labelled, interruption)
-            if loss is None:
+        while True:
+            if self._is_measurement_due and not self._measure(interruption, keeper):
                 return False
-            told(self._step(rows, loss))
-            if self.counters.step % recipe.checkpoint_steps == 0 and self.counters.step < self.plan.steps:
-                self._random = _random_states()
-                saved()
-        return True
+            if self.is_over:
+                return True
+            is_best = self.counters.measured.step == self.counters.step and self.counters.measured.is_best
+            is_due = self.counters.step % self.plan.recipe.checkpoint_steps == 0
+            if not self._is_saved and (is_due or is_best or keeper.wants_checkpoint()):
+                keeper.save(best=is_best)
+                self._is_saved = True
+            if not self._step(interruption, keeper):
+                return False
 
-    def _gradients(self, rows: list[PackedRow], labelled: int, interruption: Interruption) -> float | None:
-        """Mean loss of the global batch, its gradients accumulated; None when interrupted, with none left behind."""
-        loss = 0.0
-        for row in rows:
-            if interruption.requested:
-                self.optimizer.zero_grad(set_to_none=True)
-                return None
-            part = summed_loss(self.model, [row]) / labelled
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach())
-        return loss
+    @property
+    def is_over(self) -> bool:
+        """All steps are done, the rows are used up, or the held-out loss has stopped falling."""
+        return self._is_last_step or self.stopped_early
 
-    def _step(self, rows: list[PackedRow], loss: float) -> dict[str, Any]:
-        before, rate = self.counters, self.plan.learning_rate(self.counters.step)
-        health = guard.clipped(self.model.parameters.values(), most=self.plan.recipe.max_grad_norm)
-        ok = health.ok and math.isfinite(loss)
-        if ok:
+    @property
+    def stopped_early(self) -> bool:
+        patience = self.plan.recipe.patience
+        return patience is not None and self.counters.measured.worse >= patience
+
+    @property
+    def _is_last_step(self) -> bool:
+        return self.counters.step >= self.plan.steps or self.batches.are_used_up
+
+    @property
+    def _is_measurement_due(self) -> bool:
+        every, step = self.plan.recipe.evaluate_steps, self.counters.step
+        if every is None or not self.held_out or self.counters.measured.step == step:
+            return False
+        return step % every == 0 or self._is_last_step
+
+    # One optimizer step --------------------------------------------------------------------------------------------
+
+    def _step(self, interruption: Interruption, keeper: Keeper) -> bool:
+        """One global batch; False when asked to stop, which leaves everything as it was before it."""
+        before, recipe = self.counters, self.plan.recipe
+        rows = self.batches.take(recipe.batch_rows)
+        figures = self._gradients(rows, interruption)
+        if figures is None:
+            self.batches.position = before.position
+            return False
+        loss, rate = figures[0], self.plan.learning_rate(before.step)
+        norm = guard.clipped(self.parameters.values(), most=recipe.max_grad_norm)
+        is_finite, is_spike = math.isfinite(loss) and math.isfinite(norm), loss > before.trend.limit
+        if is_taken := is_finite and not is_spike:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        self.counters = Counters(
+        went_back_to = self._rewind(keeper) if is_finite and is_spike else None
+        overflowed = math.isfinite(loss) and not is_finite and before.scale.may_fall
+        self.counters = replace(
+            self.counters,  # memory may have run out since `before`
+            scale=before.scale.after(overflowed=overflowed),
             step=before.step + 1,
             position=self.batches.position,
             tokens=before.tokens + sum(len(row.ids) for row in rows),
-            skipped=before.skipped + (not ok),
-            skipped_in_a_row=0 if ok else before.skipped_in_a_row + 1,
+            computed_tokens=before.computed_tokens + self._computed_tokens(rows),
+            skipped=before.skipped + (before.step - went_back_to if went_back_to else 0) + (not is_taken),
+            skipped_in_a_row=0 if is_taken or went_back_to else before.skipped_in_a_row + (not overflowed),
+            trend=self.counters.trend.after(loss),
         )
-        line = {
-            "step": self.counters.step,
-            "loss": loss if math.isfinite(loss) else None,
+        self._is_saved = False
+        figures_of_step = {
+            **dict(zip(self.objective.names, figures, strict=True)),
             "learningRate": rate,
-            "gradNorm": health.norm if math.isfinite(health.norm) else None,
+            "gradNorm": norm,
             "tokens": self.counters.tokens,
             "skipped": self.counters.skipped,
         }
-        self.metrics += (json.dumps(line) + "\n").encode()
+        self._tell(keeper, figures_of_step if went_back_to is None else {**figures_of_step, "wentBackTo": went_back_to})
         guard.refuse_divergence(self.counters.step, self.counters.skipped_in_a_row)
-        return line
+        return True
 
-    def snapshot(self, facts: dict[str, Any]) -> Snapshot:
-        """The state at the last step boundary."""
-        tensors = {f"adapter.{name}": parameter.detach() for name, parameter in self.model.parameters.items()}
-        for name, parameter in self.model.parameters.items():
-            for slot, value in self.optimizer.state[parameter].items():
-                tensors[f"optimizer.{name}.{slot}"] = value
-        tensors.update({f"random.{device}": state for device, state in self._random.items()})
-        counters = {**asdict(self.counters), "threads": torch.get_num_threads()}
-        return Snapshot(self.counters.step, {**facts, **counters}, tensors, bytes(self.metrics))
+    def _gradients(self, rows: Sequence[PackedRow], interruption: Interruption) -> list[float] | None:
+        """The objective's figures of a global batch, its gradients accumulated; None when asked to stop."""
+        units = sum(self.objective.units(row) for row in rows)
+        while True:
+            signal, sums = self._micro_steps(rows, units, interruption)
+            if signal == _GO:
+                break
+            self.optimizer.zero_grad(set_to_none=True)
+            if signal == _STOP:
+                return None
+            # The same global batch, in smaller pieces.
+            narrower = guard.fewer_rows(self.counters.micro_rows, at_first=self.plan.recipe.micro_rows)
+            self.counters = replace(self.counters, micro_rows=narrower)
+        if not is_sharded(self.model.causal):
+            summed_over(self.ranks, self.parameters.values())
+        scaled(self.parameters.values(), by=1 / self.counters.scale.value)
+        return [float(figure) / units for figure in self.ranks.sum(sums).tolist()]
+
+    def _micro_steps(
+        self, rows: Sequence[PackedRow], units: int, interruption: Interruption
+    ) -> tuple[int, torch.Tensor]:
+        """This rank's share. The ranks agree before each micro-step, so that none waits for one that has left."""
+        sums = torch.zeros(len(self.objective.names), dtype=torch.float64, device=self._device)
+        signal = _GO
+        for micro_step in self._shared(rows, first=self.counters.position):
+            signal = self.ranks.most(max(signal, _STOP if interruption.requested else _GO))
+            if signal != _GO:
+                return signal, sums
+            torch.manual_seed(micro_step.random_seed(self.plan.seed))  # of dropout, the only thing drawn in training
+            try:
+                figures = self._figures(micro_step)
+                if figures is not None:
+                    (figures[0] * (self.counters.scale.value / units)).backward()  # type: ignore[no-untyped-call]
+                    sums += figures.detach()
+            except torch.OutOfMemoryError as error:
+                out_of_memory(self.model.causal, error)
+                signal = _OUT_OF_MEMORY
+        return self.ranks.most(signal), sums
+
+    def _shared(self, rows: Sequence[PackedRow], *, first: int) -> Iterator[MicroStep]:
+        return dealt(rows, first, size=self.counters.micro_rows, rank=self.ranks.rank, world=self.ranks.world)
+
+    def _figures(self, micro_step: MicroStep) -> torch.Tensor | None:
+        """Sums over a micro-step, [names]; None when this rank has no rows left and nobody needs it.
+
+        Where weights are sharded the others do need it: it computes a row and counts it for nothing.
+        """
+        with computing(self.plan.recipe.precision, self._device):
+            if micro_step.rows:
+                return self.objective.sums(self.model, micro_step.rows)
+            if is_sharded(self.model.causal):
+                return self.objective.sums(self.model, [self.batches.rows[0]]) * 0
+        return None
+
+    def _computed_tokens(self, rows: Sequence[PackedRow]) -> int:
+        size = self.counters.micro_rows
+        micro_steps = [rows[start : start + size] for start in range(0, len(rows), size)]
+        return sum(len(step) * max(len(row.ids) for row in step) for step in micro_steps)
+
+    def _rewind(self, keeper: Keeper) -> int | None:
+        """After a spike: the weights and moments of the last checkpoint that was due; its step, None without any.
+
+        Steps and rows count on, so the rows since that checkpoint are left out: it is they that led to the spike.
+        """
+        recipe, before = self.plan.recipe, self.counters
+        due = before.step - before.step % recipe.checkpoint_steps
+        if before.rewinds >= guard.MOST_REWINDS or (snapshot := keeper.last(due)) is None:
+            return None
+        self._restore_tensors(snapshot)
+        then = Counters.from_facts(snapshot.facts)
+        self.counters = replace(before, rewinds=before.rewinds + 1, trend=then.trend)
+        return due
+
+    # Held-out loss -------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
+    def _measure(self, interruption: Interruption, keeper: Keeper) -> bool:
+        """The figures over the held-out rows; False when asked to stop, with nothing measured."""
+        self.model.training(mode=False)
+        sums = torch.zeros(len(self.objective.names), dtype=torch.float64, device=self._device)
+        for micro_step in self._shared(self.held_out, first=0):
+            if self.ranks.any(interruption.requested):
+                return False
+            keeper.alive()
+            figures = self._figures(micro_step)
+            if figures is not None:
+                sums += figures
+        self.model.training(mode=True)
+        means = [float(figure) / self._held_out_units for figure in self.ranks.sum(sums).tolist()]
+        self.counters = replace(self.counters, measured=self.counters.measured.after(self.counters.step, means[0]))
+        names = [f"eval{name[0].upper()}{name[1:]}" for name in self.objective.names]
+        self._tell(keeper, dict(zip(names, means, strict=True)))
+        return True
+
+    @cached_property
+    def _held_out_units(self) -> int:
+        return sum(self.objective.units(row) for row in self.held_out)
+
+    def _tell(self, keeper: Keeper, figures: Mapping[str, Any]) -> None:
+        """One line of metrics.jsonl; a figure that is no number is null."""
+        line = {"step": self.counters.step, **figures}
+        line = {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in line.items()
+        }
+        self.metrics += (json.dumps(line) + "\n").encode()
+        keeper.told(line)
+
+    # To a checkpoint and back --------------------------------------------------------------------------------------
+
+    def snapshot(self, facts: Mapping[str, Any]) -> Snapshot:
+        """The state at the last step boundary, whole on the first rank, whatever each rank holds; all must call it."""
+        tensors: dict[str, torch.Tensor] = {}
+        for name, weight in self.parameters.items():
+            states = slots(self.optimizer, {name: weight})
+            parts = {f"adapter.{name}": whole(weight)} | {f"optimizer.{slot}": value for slot, value in states.items()}
+            if self.ranks.is_first:
+                tensors |= parts
+        counted = {**self.counters.to_facts(), "threads": torch.get_num_threads()}
+        return Snapshot(self.counters.step, {**facts, **counted}, tensors, bytes(self.metrics))
+
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot as if there had been no break."""
+        """Go on from a snapshot as if there had been no break, whichever number of ranks took it."""
         torch.set_num_threads(int(snapshot.facts["threads"]))
-        names = asdict(self.counters)
-        self.counters = replace(self.counters, **{name: snapshot.facts[name] for name in names})
+        self.counters = Counters.from_facts(snapshot.facts)
         self.batches.position = self.counters.position
         self.metrics = bytearray(snapshot.metrics)
-        for name, parameter in self.model.parameters.items():
-            parameter.copy_(snapshot.tensors[f"adapter.{name}"])
-            prefix = f"optimizer.{name}."
-            slots = {key.removeprefix(prefix): key for key in snapshot.tensors if key.startswith(prefix)}
-            self.optimizer.state[parameter] = {
-                slot: snapshot.tensors[key].to("cpu" if slot == "step" else parameter.device)
-                for slot, key in slots.items()
-            }
-        _set_random_states(snapshot)
+        self._restore_tensors(snapshot)
+        self._is_saved = True
+
+    def _restore_tensors(self, snapshot: Snapshot) -> None:
+        self.restore_weights(snapshot)
+        put_slots(self.optimizer, self.parameters, _below("optimizer.", snapshot))
+
+    def restore_weights(self, snapshot: Snapshot) -> None:
+        """The trained weights of a snapshot alone."""
+        self.model.load_state(_below("adapter.", snapshot))
 
 
-def _random_states() -> dict[str, torch.Tensor]:
-    """Dropout draws from torch alone; the order of rows needs no state (data/batches.py)."""
-    states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _set_random_states(snapshot: Snapshot) -> None:
-    torch.set_rng_state(snapshot.tensors["random.cpu"])
-    if torch.cuda.is_available() and "random.cuda" in snapshot.tensors:
-        torch.cuda.set_rng_state(snapshot.tensors["random.cuda"])
+def _below(prefix: str, snapshot: Snapshot) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in snapshot.tensors.items() if name.startswith(prefix)}

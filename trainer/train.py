@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,62 +12,140 @@ import torch
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import ADAPTER, METRICS, PREPARED
 from trainer.contract.recipe import Recipe
-from trainer.contract.report import Report, Usage
+from trainer.contract.report import Report
 from trainer.data.batches import Batches
 from trainer.data.dataset import Dataset
-from trainer.data.packing import pack
+from trainer.data.packing import rows_of
 from trainer.durability.checkpoint import Checkpoints
-from trainer.durability.interruption import watched
-from trainer.loop import Plan, Training
+from trainer.durability.interruption import Interruption, SaveRequest, or_killed, watched
+from trainer.durability.ranks import Ranks, joined
+from trainer.durability.watchdog import watching
+from trainer.keeping import Kept
+from trainer.loop import Training
 from trainer.model import base
-from trainer.model.adapter import WEIGHTS, Adapted
-from trainer.outcomes import BadInput, Stopped
+from trainer.model.hardware import refuse_absent_hardware
+from trainer.model.making import tuned
+from trainer.model.sharding import shard
+from trainer.model.tuned import Tuned, whole
+from trainer.outcomes import BadInput, Killed, Stopped
 from trainer.publishing.manifest import Incomplete, verify, write_whole
 from trainer.recipes import recipe_of
+from trainer.schedule import Plan
 from trainer.settings import Settings
-from trainer.sinks import Sink
-from trainer.usage import Meter
+from trainer.sinks import Sink, Sinks
+from trainer.usage import Run, metered
 
-_NOT_OF_THE_RESULT = {"checkpoint_steps", "keep_checkpoints"}
+# Of a recipe: what changes neither the order of the rows nor what is computed with them, but for rounding.
+_NOT_OF_THE_RESULT = {
+    "activation_checkpointing",
+    "checkpoint_steps",
+    "compile",
+    "gpu_memory_fraction",
+    "gpus_per_node",
+    "keep_checkpoints",
+    "nodes",
+    "parallel",
+    "stuck_seconds",
+}
 
 
 def run(settings: Settings, sink: Sink) -> None:
     """Leave `adapter/`, `metrics.jsonl` and the report. Raises Stopped once a checkpoint is saved after a signal."""
-    meter = Meter(gpus=torch.cuda.device_count() and 1)
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
-    job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
-    sink.begin("train")
-    with watched() as interruption:
-        dataset, report = prepared(attempt)
-        folder = base.fetch(job, settings.work)
-        facts = _facts(dataset, base.digest(folder), recipe, seed=job.seed)
-        if _is_trained(attempt, report, facts):
-            return
-        rows = pack(dataset.training, recipe.width)
-        model = Adapted(base.load(folder, precision=recipe.precision), recipe, seed=job.seed)
-        training = Training(model, Plan.of(recipe, len(rows), seed=job.seed), Batches(rows, job.seed, recipe.epochs))
-        checkpoints = Checkpoints(attempt, settings.older_urls, facts["fingerprint"], recipe.keep_checkpoints)
-        before, resumed_from = _resumed(training, checkpoints, report.usage)
-        save = _saver(training, checkpoints, lambda: {**facts, "usage": meter.added_to(before).model_dump()})
-        pace = _Pace(sink, training)
-        finished = training.run(interruption, saved=save, told=pace.tell)
-        if not finished:
-            save()
-        checkpoints.finish()
-    report = _counted(report, training, resumed_from).model_copy(
-        update={"seconds": round(meter.seconds, 3), "tokens_per_second": round(pace.tokens_per_second, 1)}
-    )
-    if finished:
-        write_whole(attempt.local / METRICS, bytes(training.metrics))
-        attempt.push_file(METRICS)
-        digest = model.save(attempt.local / ADAPTER, facts)
-        attempt.push_folder(ADAPTER)
-        size = (attempt.local / ADAPTER / WEIGHTS).stat().st_size
-        report = report.model_copy(update={"status": "trained", "adapter_digest": digest, "adapter_bytes": size})
-    attempt.write_report(report.model_copy(update={"usage": meter.added_to(before)}))
-    if not finished:
+    recipe = recipe_of(settings.job)
+    refuse_absent_hardware(recipe)
+    with watched() as interruption, joined(os.environ) as ranks:
+        _refuse_copies(recipe, ranks)
+        attempt, told = AttemptFolder.of(settings), sink if ranks.is_first else Sinks()
+        told.begin("train")
+        gpus = int(torch.cuda.is_available())
+        with metered(attempt, "train", settings, told, rank=ranks.rank, gpus=gpus) as usage:
+            _Train(settings, recipe, attempt, ranks, told, usage).run(interruption)
+
+
+@dataclass(frozen=True)
+class _Train:
+    """The step, with all that it works with."""
+
+    settings: Settings
+    recipe: Recipe
+    attempt: AttemptFolder
+    ranks: Ranks
+    sink: Sink
+    usage: Run
+
+    def run(self, interruption: Interruption) -> None:
+        job, ranks = self.settings.job, self.ranks
+        with ranks.in_turn():
+            dataset, report = prepared(self.attempt)
+            folder = base.fetch(job, self.settings.work)
+            facts = _facts(dataset, base.digest(folder), self.recipe, seed=job.seed)
+            if _is_trained(self.attempt, report, facts):
+                return
+        rows, held_out = rows_of(dataset.training, self.recipe), rows_of(dataset.evaluation, self.recipe)
+        model = _model(self.settings, self.recipe, ranks)
+        plan, batches = Plan.of(self.recipe, len(rows), seed=job.seed), Batches(rows, job.seed, self.recipe.epochs)
+        training = Training(model, plan, batches, held_out, ranks)
+        older, keep = self.settings.older_urls, self.recipe.keep_checkpoints
+        checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep)
+        wish = SaveRequest(self.attempt.local)
+        with watching(self.recipe.stuck_seconds) as watchdog:
+            kept = Kept(training, checkpoints, facts, wish, self.usage, self.sink, watchdog)
+            resumed_from = kept.resume()
+            is_finished = training.run(interruption, kept)
+        report = _counted(report, training, resumed_from).model_copy(
+            update={"seconds": round(self.usage.seconds, 3), "tokens_per_second": round(kept.tokens_per_second, 1)}
+        )
+        if is_finished:
+            self._finish(kept, report, facts)
+        else:
+            self._stop(kept, report)
+
+    def _stop(self, kept: Kept, report: Report) -> None:
+        """Raises Stopped when the first rank has saved, else Killed; the same on every rank."""
+        training, failure = kept.training, None
+        snapshot = training.snapshot(kept.facts)
+        self.usage.write()
+        self.ranks.barrier()
+        try:
+            with or_killed():
+                kept.keep(snapshot, best=False)
+                kept.finish()
+                self._write_report(report)
+        except Killed as error:
+            failure = error
+        if self.ranks.any(failure is not None):
+            raise failure or Killed("asked to stop, and the first rank could not save a checkpoint")
         text = f"step {training.counters.step} of {training.plan.steps} is saved; start again to go on"
         raise Stopped(f"asked to stop: {text}")
+
+    def _finish(self, kept: Kept, report: Report, facts: Mapping[str, Any]) -> None:
+        """The adapter, of the best measurement where the training ends with it."""
+        training = kept.training
+        if self.recipe.patience is not None:
+            kept.go_to_best()
+        weights = {}
+        for name, weight in training.parameters.items():
+            gathered = whole(weight)
+            if self.ranks.is_first:
+                weights[name] = gathered
+        kept.finish()
+        self.usage.kept(training.counters.step)
+        self.usage.write()
+        self.ranks.barrier()
+        if self.ranks.is_first:
+            write_whole(self.attempt.local / METRICS, bytes(training.metrics))
+            self.attempt.push_file(METRICS)
+            digest = training.model.save(self.attempt.local / ADAPTER, facts, state=weights)
+            self.attempt.push_folder(ADAPTER)
+            size = sum(path.stat().st_size for path in (self.attempt.local / ADAPTER).glob("*.safetensors"))
+            update = {"status": "trained", "adapter_digest": digest, "adapter_bytes": size}
+            self._write_report(report.model_copy(update=update))
+        self.ranks.barrier()
+
+    def _write_report(self, report: Report) -> None:
+        if self.ranks.is_first:
+            self.attempt.write_report(report.model_copy(update={"usage": self.usage.total()}))
 
 
 def prepared(attempt: AttemptFolder) -> tuple[Dataset, Report]:
@@ -80,8 +160,31 @@ def prepared(attempt: AttemptFolder) -> tuple[Dataset, Report]:
     return dataset, report
 
 
+def _model(settings: Settings, recipe: Recipe, ranks: Ranks) -> Tuned:
+    """The model of this rank: whole, or its part of it."""
+    is_cut = recipe.parallel == "fsdp2" and ranks.world > 1
+    if recipe.gpu_memory_fraction is not None:
+        torch.cuda.set_per_process_memory_fraction(recipe.gpu_memory_fraction)
+    place = torch.device("cpu") if is_cut else None  # the parts move to the GPU, the whole may not fit there
+    model = tuned(base.fetch(settings.job, settings.work), recipe, seed=settings.job.seed, device=place)
+    if recipe.compile:
+        for layer in model.causal.model.layers:  # alike, so that one compilation serves all
+            layer.compile()
+    if is_cut:
+        shard(model.causal, world=ranks.world, method=recipe.method, precision=recipe.precision)
+    return model
+
+
+def _refuse_copies(recipe: Recipe, ranks: Ranks) -> None:
+    if ranks.world > 1 and recipe.method == "full" and recipe.parallel != "fsdp2":
+        raise BadInput(
+            f"recipe: method full with {ranks.world} ranks needs parallel fsdp2 and has {recipe.parallel};"
+            " change it, or use one rank"
+        )
+
+
 def _facts(dataset: Dataset, base_digest: str, recipe: Recipe, *, seed: int) -> dict[str, str]:
-    """What identifies the run: two runs with one fingerprint end in one adapter."""
+    """What identifies the run: two runs with one fingerprint and as many ranks end in one adapter."""
     decisive = {
         "data": dataset.facts.fingerprint,
         "base": base_digest,
@@ -106,52 +209,20 @@ def _is_trained(attempt: AttemptFolder, report: Report, facts: Mapping[str, str]
     return report.status in {"trained", "evaluated", "published"}
 
 
-def _resumed(training: Training, checkpoints: Checkpoints, prepared_usage: Usage) -> tuple[Usage, int | None]:
-    """Go on from the newest checkpoint; what this attempt had used up to there, and its step."""
-    found = checkpoints.newest()
-    if found is None:
-        return prepared_usage, None
-    snapshot, is_own = found
-    training.restore(snapshot)
-    return Usage.model_validate(snapshot.facts["usage"]) if is_own else prepared_usage, snapshot.step
-
-
-def _saver(training: Training, checkpoints: Checkpoints, facts: Callable[[], dict[str, Any]]) -> Callable[[], None]:
-    def save() -> None:
-        checkpoints.save(training.snapshot(facts()))
-
-    return save
-
-
 def _counted(report: Report, training: Training, resumed_from: int | None) -> Report:
+    counters, measured = training.counters, training.counters.measured
     return report.model_copy(
         update={
             "status": "stopped",
-            "steps": training.counters.step,
-            "tokens": training.counters.tokens,
-            "trainable_parameters": sum(weight.numel() for weight in training.model.parameters.values()),
+            "steps": counters.step,
+            "tokens": counters.tokens,
+            "computed_tokens": counters.computed_tokens,
+            "skipped_steps": counters.skipped,
+            "best_step": measured.best_step,
+            "stopped_early": training.stopped_early,
+            "world_size": training.ranks.world,
+            "trainable_parameters": sum(weight.numel() for weight in training.parameters.values()),
             "total_parameters": training.model.total_parameters,
             "resumed_from": resumed_from,
         }
     )
-
-
-class _Pace:
-    """Tells the sink of each step, with the tokens per second of this run."""
-
-    def __init__(self, sink: Sink, training: Training) -> None:
-        self._sink, self._training, self._meter = sink, training, Meter()
-        self._tokens_before = training.counters.tokens
-
-    @property
-    def tokens_per_second(self) -> float:
-        return (self._training.counters.tokens - self._tokens_before) / max(self._meter.seconds, 1e-9)
-
-    def tell(self, line: Mapping[str, Any]) -> None:
-        loss = line["loss"]
-        metrics = {
-            "step": f"{line['step']}/{self._training.plan.steps}",
-            "loss": None if loss is None else f"{loss:.3f}",
-            "tokensPerSecond": f"{self.tokens_per_second:.0f}",
-        }
-        self._sink.progress(line["step"], self._training.plan.steps, metrics)

@@ -4,7 +4,7 @@ The order, and what dropout drops, is the same however many ranks share the work
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -29,6 +29,10 @@ class Batches:
         self.position = end
         return taken
 
+    @property
+    def are_used_up(self) -> bool:
+        return self.position >= self.epochs * len(self.rows)
+
     def _at(self, place: int) -> PackedRow:
         epoch, index = divmod(place, len(self.rows))
         return self.rows[_order(self.seed, epoch, len(self.rows))[index]]
@@ -49,14 +53,14 @@ class MicroStep:
         return int(np.random.SeedSequence([seed, self.position]).generate_state(1, np.uint64)[0])
 
 
-def dealt(rows: Sequence[PackedRow], position: int, *, size: int, rank: int, world: int) -> list[MicroStep]:
-    """One rank's share of a global batch, dealt like cards in micro-steps of `size` rows; as many for every rank.
+def dealt(rows: Sequence[PackedRow], position: int, *, size: int, rank: int, world: int) -> Iterator[MicroStep]:
+    """One rank's share of rows, dealt like cards in micro-steps of `size` rows; as many for every rank.
 
     position: of the first row in training order.
     """
-    steps = [MicroStep(position + start, tuple(rows[start : start + size])) for start in range(0, len(rows), size)]
-    mine = steps[rank::world]
-    return mine + [MicroStep(position, ())] * (math.ceil(len(steps) / world) - len(mine))
+    for number in range(math.ceil(len(rows) / (size * world))):
+        start = (number * world + rank) * size
+        yield MicroStep(position + start, tuple(rows[start : start + size]))
 
 
 @lru_cache(maxsize=4)

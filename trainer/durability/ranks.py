@@ -81,11 +81,14 @@ class Ranks:
             self.barrier()
 
 
+ONE_RANK = Ranks()
+
+
 @contextmanager
 def joined(environment: Mapping[str, str]) -> Iterator[Ranks]:
     """The ranks that the environment names, connected while it lasts; without RANK this process alone."""
     if RANK not in environment:
-        yield Ranks()
+        yield ONE_RANK
         return
     rank, world = int(environment[RANK]), int(environment[WORLD_SIZE])
     local_rank = int(environment.get(LOCAL_RANK, rank))

@@ -40,5 +40,9 @@ def in_forward(causal: Any, function: Callable[..., Any], *arguments: Any) -> An
     return getattr(causal, _FORWARD, _call)(function, *arguments)
 
 
+def is_sharded(causal: Any) -> bool:
+    return isinstance(causal, FSDPModule)
+
+
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments)

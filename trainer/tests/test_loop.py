@@ -12,9 +12,11 @@ from trainer.data.batches import Batches
 from trainer.data.masks import Document
 from trainer.data.packing import PackedRow, best_fit_decreasing, packed
 from trainer.durability.interruption import Interruption
-from trainer.loop import Plan, Training
+from trainer.loop import Training
 from trainer.model.adapter import Adapted
 from trainer.model.base import load
+from trainer.schedule import Plan
+from trainer.tests.watching import Watching
 
 RECIPE = Recipe(rank=4, width=64, batch_rows=2, learning_rate=0.01, warmup_steps=3, epochs=4, max_steps=20)
 
@@ -39,7 +41,7 @@ def test_twenty_steps_lose_what_a_plain_loop_over_single_documents_loses(base: P
     plan = Plan.of(RECIPE, len(rows), seed=3)
 
     training = Training(model, plan, Batches(rows, 3, RECIPE.epochs))
-    assert training.run(Interruption(), saved=lambda: None, told=lambda line: losses.append(line["loss"]))
+    assert training.run(Interruption(), Watching(lambda line: losses.append(line["loss"])))
 
     reference = Adapted(load(base, precision="fp32"), RECIPE, seed=3)
     order = Batches(rows, 3, RECIPE.epochs)

@@ -151,7 +151,7 @@ def test_nothing_that_is_left_is_a_pickle(make_settings: MakeSettings, tmp_path:
     kinds = {path.suffix for path in (tmp_path / "straight").rglob("*") if path.is_file()}
 
     assert straight.status == "trained"
-    assert kinds == {".json", ".jsonl", ".safetensors"}
+    assert kinds == {".json", ".jsonl", ".md", ".safetensors"}
 
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, straight: Report) -> None:

@@ -1,0 +1,120 @@
+"""What a training leaves on its way: checkpoints, figures for the sinks, the usage record, a sign of life."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from trainer.durability.checkpoint import Checkpoints, Snapshot
+from trainer.durability.interruption import SaveRequest
+from trainer.durability.watchdog import Watchdog
+from trainer.loop import Training
+from trainer.outcomes import Unavailable
+from trainer.sinks import Sink
+from trainer.usage import Run
+
+
+@dataclass
+class Kept:
+    """The loop's `Keeper`. Every rank has one and calls it alike; the first rank alone writes."""
+
+    training: Training
+    checkpoints: Checkpoints
+    facts: Mapping[str, Any]
+    wish: SaveRequest
+    usage: Run
+    sink: Sink
+    watchdog: Watchdog
+    _began: float = field(default_factory=time.monotonic)
+    _last: float = field(default_factory=time.monotonic)
+    _tokens_before: int = 0
+    _skipped: int = 0
+
+    def resume(self) -> int | None:
+        """Go on from the newest checkpoint; its step, None when there is none."""
+        ranks = self.training.ranks
+        found = self.checkpoints.newest(shared_only=ranks.nodes > 1) if ranks.is_first else None
+        step = ranks.broadcast_int(-1 if found is None else found[0].step)
+        if step >= 0:
+            with ranks.in_turn():
+                snapshot = self.checkpoints.at(step) if found is None else found[0]
+            self.training.restore(snapshot)
+        self._tokens_before, self._skipped = self.training.counters.tokens, self.training.counters.skipped
+        self.usage.resumed(max(step, 0))
+        return None if step < 0 else step
+
+    def save(self, *, best: bool) -> None:
+        self.keep(self.training.snapshot(self.facts), best=best)
+
+    def keep(self, snapshot: Snapshot, *, best: bool) -> None:
+        """Write a snapshot. Raises Unavailable when the disk refuses."""
+        self.alive()
+        if self.training.ranks.is_first:
+            self.checkpoints.save(snapshot, best=best)
+        self.usage.kept(snapshot.step)
+        self.alive()
+
+    def finish(self) -> None:
+        """Wait for the bucket to have what is kept. Raises Unavailable when it does not get there."""
+        if self.training.ranks.is_first:
+            self.checkpoints.finish()
+
+    def wants_checkpoint(self) -> bool:
+        ranks = self.training.ranks
+        return ranks.any(ranks.is_first and self.wish.taken())
+
+    def last(self, step: int) -> Snapshot | None:
+        ranks, snapshot = self.training.ranks, None
+        if ranks.is_first:
+            try:
+                if ranks.nodes > 1:
+                    self.checkpoints.finish()  # the other nodes look for it in the bucket
+                snapshot = self.checkpoints.at(step)
+            except Unavailable:
+                snapshot = None
+        if not ranks.broadcast_int(int(snapshot is not None)):
+            return None
+        with ranks.in_turn():
+            return snapshot or self.checkpoints.at(step)
+
+    def go_to_best(self) -> None:
+        """The weights of the lowest held-out loss. Raises Unavailable when their checkpoint has gone."""
+        measured = self.training.counters.measured
+        if measured.best_step in {None, self.training.counters.step}:
+            return
+        snapshot = self.last(measured.best_step or 0)
+        if snapshot is None:
+            raise Unavailable(f"checkpoint of step {measured.best_step}, the best one: is gone; start the job again")
+        self.training.restore_weights(snapshot)
+
+    def alive(self) -> None:
+        self.watchdog.alive(f"step {self.training.counters.step + 1}")
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of this run."""
+        return (self.training.counters.tokens - self._tokens_before) / max(time.monotonic() - self._began, 1e-9)
+
+    def told(self, line: Mapping[str, Any]) -> None:
+        """To the sinks, with what no two runs have alike: times and memory."""
+        self.alive()
+        if "loss" not in line:
+            self.sink.record(line)
+            return
+        now = time.monotonic()
+        self.usage.stepped(kept=line["skipped"] == self._skipped)
+        self._skipped = line["skipped"]
+        figures = {"tokensPerSecond": self.tokens_per_second, "stepSeconds": now - self._last}
+        if torch.cuda.is_available():
+            figures["gpuMemoryBytes"] = torch.cuda.max_memory_allocated()
+        self.sink.record({**line, **figures})
+        self._last = now
+        steps, loss = self.training.plan.steps, line["loss"]
+        shown = {
+            "step": f"{line['step']}/{steps}",
+            "loss": None if loss is None else f"{loss:.3f}",
+            "tokensPerSecond": f"{self.tokens_per_second:.0f}",
+        }
+        self.sink.progress(line["step"], steps, shown)

@@ -1,0 +1,29 @@
+"""How many steps a training has, and the learning rate of each."""
+
+import math
+from dataclasses import dataclass
+
+from trainer.contract.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done. steps: optimizer steps in all."""
+
+    recipe: Recipe
+    steps: int
+    seed: int
+
+    @classmethod
+    def of(cls, recipe: Recipe, rows: int, *, seed: int) -> "Plan":
+        steps = math.ceil(recipe.epochs * rows / recipe.batch_rows)
+        return cls(recipe, min(steps, recipe.max_steps or steps), seed)
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, then the recipe's schedule down to zero at the end; a function of the step alone."""
+        warmup = min(self.recipe.warmup_steps, self.steps - 1)
+        if step < warmup:
+            return self.recipe.learning_rate * (step + 1) / (warmup + 1)
+        done = (step - warmup) / max(self.steps - warmup, 1)
+        shape = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}
+        return self.recipe.learning_rate * shape[self.recipe.schedule]
