@@ -1,63 +1,135 @@
-"""Step `evaluate`: held-out loss of the base model and of the tuned one, over the same rows."""
+"""Step `evaluate`: the base model and the tuned one before the same questions; report.json, its pages and picture.
 
-from collections.abc import Sequence
+Finished parts are kept (evaluation/partial.json), so that a killed evaluation goes on where it was.
+"""
+
+import logging
+import os
+from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 
 from trainer.attempt import AttemptFolder
-from trainer.contract.bucket import ADAPTER
-from trainer.data.packing import PackedRow, pack
-from trainer.durability.interruption import Interruption, watched
+from trainer.contract.bucket import ADAPTER, METRICS
+from trainer.contract.job import TrainingJob
+from trainer.contract.recipe import Recipe
+from trainer.contract.report import Evaluation, Preference, Report
+from trainer.data.dataset import Dataset
+from trainer.durability.interruption import watched
+from trainer.durability.ranks import Ranks, joined
+from trainer.evaluation import judge, results
+from trainer.evaluation.examination import Examination, Findings, decisive
+from trainer.evaluation.metrics import curve, lines_of
+from trainer.evaluation.pace import Pace
+from trainer.evaluation.pages import write_pages
+from trainer.evaluation.partial import Partial, fingerprint
 from trainer.model import base
-from trainer.model.adapter import Adapted
-from trainer.model.loss import summed_loss
-from trainer.outcomes import BadInput, Killed
-from trainer.publishing.manifest import Incomplete
+from trainer.model.making import tuned
+from trainer.model.sharding import shard
+from trainer.model.tuned import Tuned
+from trainer.outcomes import BadInput
+from trainer.publishing.manifest import Incomplete, verify
 from trainer.recipes import recipe_of
 from trainer.settings import Settings
 from trainer.sinks import Sink
 from trainer.train import prepared
-from trainer.usage import Meter
+from trainer.usage import metered
+
+_log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, sink: Sink) -> None:
-    """Add lossBefore and lossAfter to the report. Raises Killed after a signal: there is nothing to save."""
-    meter = Meter(gpus=torch.cuda.device_count() and 1)
-    job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
+    """Add the losses and the evaluation to the report. Raises Killed after a signal; what was measured is kept."""
+    torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
+    job, recipe, attempt = settings.job, as_measured(recipe_of(settings.job)), AttemptFolder.of(settings)
     sink.begin("evaluate")
-    with watched() as interruption:
-        dataset, report = prepared(attempt)
+    with joined(os.environ) as ranks, watched() as interruption:
+        with ranks.in_turn():
+            dataset, report = prepared(attempt)
+            adapter = _adapter(attempt)
+            folder = base.fetch(job, settings.work)
         if report.status in {"evaluated", "published"}:
             return
-        try:
-            adapter = attempt.pull_folder(ADAPTER)
-        except Incomplete as error:
-            raise BadInput(f"adapter: {error}; run the step train first") from error
-        rows = pack(dataset.evaluation, recipe.width)
-        model = Adapted(base.load(base.fetch(job, settings.work), precision=recipe.precision), recipe, seed=job.seed)
-        model.load(adapter)
-        held_out = _HeldOut(model, rows, sink, interruption)
-        with model.without():
-            before = held_out.mean_loss(first=0)
-        after = held_out.mean_loss(first=len(rows))
-    update = {"status": "evaluated", "loss_before": before, "loss_after": after}
-    attempt.write_report(report.model_copy(update={**update, "usage": meter.added_to(report.usage)}))
+        with metered(attempt, "evaluate", settings, sink, rank=ranks.rank, gpus=int(torch.cuda.is_available())) as used:
+            examination = Examination.of(job, recipe, dataset, base=folder, work=settings.work)
+            pace = Pace(sink, interruption, ranks, total=2 * examination.forwards(ranks.world))
+            kept = Partial(attempt, _decisive(job, dataset, adapter), writes=ranks.is_first)
+            model = made(folder, recipe, seed=job.seed, ranks=ranks)
+            before, after = both(examination, model, adapter, kept=kept, pace=pace)
+            if ranks.is_first:
+                found = results.evaluation(examination, before, after)
+                found = found.model_copy(update={"curve": curve(lines_of(attempt.read(METRICS) or b""))})
+                found = _judged(found, examination, results.pairs(examination, before, after), settings, kept, pace)
+            used.kept()
+            used.write()
+            ranks.barrier()
+            if ranks.is_first:
+                update = {"usage": used.total(), "evaluation": found}
+                _write(attempt, report.model_copy(update=update), found)
 
 
-class _HeldOut:
-    """The held-out rows before a model."""
+def as_measured(recipe: Recipe) -> Recipe:
+    """How the recipe's model is measured: nothing of it decides the figures but the weights and their precision."""
+    return recipe.model_copy(update={"attention": "sdpa", "activation_checkpointing": False, "compile": False})
 
-    def __init__(self, model: Adapted, rows: Sequence[PackedRow], sink: Sink, interruption: Interruption) -> None:
-        self._model, self._rows, self._sink, self._interruption = model, rows, sink, interruption
 
-    @torch.no_grad()
-    def mean_loss(self, *, first: int) -> float:
-        """Mean loss per assistant token, dropout off. first: rows already done, for the progress."""
-        self._model.training(mode=False)
-        total = 0.0
-        for done, row in enumerate(self._rows, start=first + 1):
-            if self._interruption.requested:
-                raise Killed("asked to stop; the evaluation begins anew when it is started again")
-            total += float(summed_loss(self._model, [row]))
-            self._sink.progress(done, 2 * len(self._rows), {})
-        return total / sum(row.labelled for row in self._rows)
+def made(folder: Path, recipe: Recipe, *, seed: int, ranks: Ranks) -> Tuned:
+    """The model before it takes the tuned weights; cut over the ranks where the recipe says so."""
+    if recipe.parallel != "fsdp2" or ranks.world == 1:
+        return tuned(folder, recipe, seed=seed)
+    model = tuned(folder, recipe, seed=seed, device=torch.device("cpu"))
+    shard(model.causal, world=ranks.world, method=recipe.method, precision=recipe.precision)
+    return model
+
+
+def both(
+    examination: Examination, model: Tuned, adapter: Path, *, kept: Partial, pace: Pace
+) -> tuple[Findings, Findings]:
+    """Findings of the base model and of the tuned one. All weights of method `full` are the base's until they load."""
+    alone = nullcontext() if examination.recipe.method == "full" else model.without()
+    with alone:
+        before = examination.found(model, "before", kept=kept, pace=pace)
+    model.load(adapter)
+    return before, examination.found(model, "after", kept=kept, pace=pace)
+
+
+def _adapter(attempt: AttemptFolder) -> Path:
+    try:
+        return attempt.pull_folder(ADAPTER)
+    except Incomplete as error:
+        raise BadInput(f"adapter: {error}; run the step train first") from error
+
+
+def _decisive(job: TrainingJob, dataset: Dataset, adapter: Path) -> str:
+    run = verify(adapter)
+    facts = {"run": run["fingerprint"], "files": run["files"], "data": dataset.facts.fingerprint, "seed": job.seed}
+    return fingerprint({**facts, "checks": decisive(job.checks)})
+
+
+def _judged(
+    found: Evaluation, examination: Examination, pairs: list[judge.Pair], settings: Settings, kept: Partial, pace: Pace
+) -> Evaluation:
+    """With the judge's preference; a judge that does not answer costs its figure and nothing else."""
+    asked = examination.checks.judge
+    if asked is None or not pairs:
+        return found
+
+    def ask() -> object:
+        return judge.preference(asked, pairs, key=settings.judge_key, asked=pace.alone).model_dump(mode="json")
+
+    try:
+        preference = Preference.model_validate(kept.once("judge", ask))
+    except judge.JudgeSilent as error:
+        _log.warning("%s; the report says nothing of its preference", error)
+        return found.model_copy(update={"absent": {"judge": str(error)}})
+    return found.model_copy(update={"judge": preference})
+
+
+def _write(attempt: AttemptFolder, report: Report, found: Evaluation) -> None:
+    loss = found.loss
+    assert loss is not None  # noqa: S101 - every evaluation has one
+    update = {"status": "evaluated", "loss_before": loss.before.value, "loss_after": loss.after.value}
+    report = report.model_copy(update=update)
+    write_pages(attempt, report)
+    attempt.write_report(report)

@@ -70,6 +70,7 @@ class Settings:
     status_url: str | None = None
     status_token: Path | None = None
     traceparent: str | None = None
+    judge_key: Path | None = None
     footprint: Footprint = Footprint()
     origin: Origin = Origin()
 
@@ -100,6 +101,7 @@ class Settings:
             status_url=_addressed(environment.get(steps.STATUS_URL), job=job.job, attempt=number),
             status_token=Path(token) if token else None,
             traceparent=environment.get(steps.TRACEPARENT) or None,
+            judge_key=Path(environment[steps.JUDGE_KEY_FILE]) if environment.get(steps.JUDGE_KEY_FILE) else None,
             footprint=Footprint.from_environment(environment),
             origin=Origin.from_environment(environment),
         )
