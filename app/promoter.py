@@ -18,6 +18,7 @@ from app.jobs.gate import GateResult, NotPromotable, judge, metrics_of, promoted
 from app.store.jobs import Job
 from trainer.contract import bucket
 from trainer.contract.report import Report
+from trainer.contract.summary import summary
 
 
 class PromotionError(Exception):
@@ -36,7 +37,10 @@ class Objects(Protocol):
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was committed. `commit` is None when the record had the version at that stage already."""
+    """What was committed. `commit` is None when the record had the version at that stage already.
+
+    summary: the report as Markdown, for who reviews it.
+    """
 
     tenant: str
     model: str
@@ -45,6 +49,7 @@ class Promotion:
     commit: str | None
     base: str
     record_path: str
+    summary: str
 
 
 class Promoter:
@@ -76,7 +81,7 @@ class Promoter:
         self.repository.require_clean(("tenants", "rendered"))
         base = self.repository.head()
         record = self.read_record(file)
-        report, version = self._evidence(job, tenant_bucket)
+        report, version, attempt = self._evidence(job, tenant_bucket)
         gate = judge(report, record)
         if not gate.passed:
             failed = "; ".join(f"{finding.rule}: {finding.text}" for finding in gate.findings if not finding.passed)
@@ -93,10 +98,11 @@ class Promoter:
         trailers = {"Tenon-Job": job.id, "Tenon-Adapter": f"sha256:{version.adapter_digest}"}
         title = f"Promote {version.version} of {job.tenant} to {stage}"
         commit = self.repository.commit(("tenants", "rendered"), title, trailers)
-        return Promotion(job.tenant, training.model, version, gate, commit, base, path)
+        text = summary(report, folder=f"s3://{tenant_bucket}/{attempt}")
+        return Promotion(job.tenant, training.model, version, gate, commit, base, path, text)
 
-    def _evidence(self, job: Job, tenant_bucket: str) -> tuple[Report, ModelVersion]:
-        """Report and version as published: the manifest is the word on the digest, the report on the numbers."""
+    def _evidence(self, job: Job, tenant_bucket: str) -> tuple[Report, ModelVersion, str]:
+        """Report, version and attempt's folder: the manifest is the word on the digest, the report on the numbers."""
         training = job.envelope.training
         folder = bucket.version(training.model, training.version)
         manifest = json.loads(self._read(tenant_bucket, f"{folder}/{bucket.MANIFEST}"))
@@ -115,7 +121,7 @@ class Promoter:
             rank=training.hyperparameters.rank,
             trained_at=(job.finished_at or job.created_at).astimezone(UTC).replace(microsecond=0),
         )
-        return report, version
+        return report, version, attempt
 
     def _read(self, bucket_name: str, key: str) -> bytes:
         return b"".join(self.objects.read(bucket_name, key))

@@ -27,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
     version = promotion.version
     if options.json:
         found = version.model_dump(mode="json", by_alias=True)
-        answer_json({"tenant": promotion.tenant, "model": promotion.model, "commit": promotion.commit, **found})
+        named = {"tenant": promotion.tenant, "model": promotion.model, "commit": promotion.commit}
+        answer_json({**named, **found, "summary": promotion.summary})
     else:
         rows = [
             ("version", version.version),

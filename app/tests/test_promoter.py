@@ -81,6 +81,14 @@ def test_a_promotion_is_one_commit_of_the_record_and_what_it_renders(repository:
     assert (canary.version, canary.adapter_digest, canary.trained_at) == ("replies-job1", DIGEST, NOON)
 
 
+def test_a_promotion_tells_its_reviewer_the_figures_and_where_the_pages_are(
+    repository: PlainRepository, job: Job
+) -> None:
+    made = promoter(repository, published()).promote(job, tenant_bucket="tenon-acme", stage=Stage.CANARY)
+    assert "| Held-out loss | 2.0000 | 1.0000 |" in made.summary
+    assert "jobs&#47;job1&#47;1" in made.summary
+
+
 def test_what_people_wrote_in_the_record_stays_as_it_is(repository: PlainRepository, job: Job) -> None:
     promoter(repository, published()).promote(job, tenant_bucket="tenon-acme", stage=Stage.CANARY)
     assert (repository.root / RECORD).read_text().startswith(HEAD)
