@@ -1,101 +1,115 @@
-"""Near-duplicate rows: clusters, the split that never cuts one, the check that none spans training and held-out rows.
+"""Near-duplicate rows: the clusters of them, the copies among them, and the split that never cuts a cluster.
 
-Two rows are near-duplicates when the Jaccard similarity of their word 5-grams is >= 0.8. MinHash finds the candidates,
-the exact similarity decides, so the answer does not hang on hash luck. The only module that imports datasketch.
+Two rows are near-duplicates when the Jaccard similarity of their runs of 5 words is at least `similarity`. One is a
+near copy of the other when their answers are so alike too: two questions about one long text have nearly the same
+words, so they must stand on the same side of a split, but there is something to learn from both. MinHash finds the
+candidates, the exact similarity decides.
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
 
-from trainer.data.formats import Row
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.minhash import Signatures, candidates
+from trainer.data.ngrams import Grams, Numbers, similarity
 from trainer.outcomes import BadInput
 
 NEAR = 0.8
-GRAM = 5  # words
-_PERMUTATIONS = 64
-_CANDIDATE = 0.65  # below NEAR, so that MinHash misses next to nothing
+RUN = 5  # words
+_REMEMBERED = 1 << 20  # pairs that are not compared again
+
+RowNumbers = npt.NDArray[np.int64]
 
 
-def normalised(text: str) -> str:
-    """Unicode NFC, lower case, words parted by one blank: what counts as the same text."""
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFC", text).lower()))
+class Texts(Protocol):
+    """Rows by number, normalised."""
+
+    def __len__(self) -> int: ...
+    def text(self, number: int) -> str: ...
+    def answer(self, number: int) -> str: ...
 
 
-def without_copies(rows: Sequence[Row]) -> list[Row]:
-    """The rows whose normalised turns stand for the first time."""
-    seen: dict[tuple[str, ...], Row] = {}
-    for row in rows:
-        seen.setdefault(tuple(f"{turn.role} {normalised(turn.content) or turn.content}" for turn in row.turns), row)
-    return list(seen.values())
+@dataclass(frozen=True)
+class Alike:
+    """For each row the first row of its cluster, and the first row that it is a near copy of; both transitive."""
+
+    clusters: RowNumbers
+    copies: RowNumbers
 
 
-def clusters(rows: Sequence[Row]) -> list[int]:
-    """For each row the index of the first row of its near-duplicate cluster (transitive; copies are in one)."""
-    grams = [_grams(row.text) for row in rows]
-    first = list(range(len(rows)))
+class _Sets:
+    """Disjoint sets of rows, each named by its first row."""
 
-    def root(index: int) -> int:
-        while first[index] != index:
-            index = first[index]
-        return index
+    def __init__(self, rows: int) -> None:
+        self._before = list(range(rows))
 
-    for one, other in _candidates(grams):
-        if len(grams[one] & grams[other]) >= NEAR * len(grams[one] | grams[other]):
-            low, high = sorted((root(one), root(other)))
-            first[high] = low
-    return [root(index) for index in range(len(rows))]
+    def first(self, row: int) -> int:
+        before = self._before
+        while before[row] != row:
+            before[row] = before[before[row]]
+            row = before[row]
+        return row
+
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.first(one), self.first(other)))
+        self._before[high] = low
+
+    def firsts(self) -> RowNumbers:
+        return np.fromiter(map(self.first, range(len(self._before))), dtype=np.int64, count=len(self._before))
 
 
-def split(rows: Sequence[Row], *, share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Training and held-out rows: whole clusters are held out, in an order drawn from the seed, until `share` is met.
+def alike(texts: Texts, signatures: Signatures, *, threshold: float = NEAR) -> Alike:
+    """signatures: of the runs of 5 words of each text."""
+    clusters, copies = _Sets(len(texts)), _Sets(len(texts))
+    numbers, compared = Numbers(), set[tuple[int, int]]()
 
+    @lru_cache(maxsize=4096)
+    def text(row: int) -> Grams:
+        return np.unique(numbers.runs(texts.text(row), RUN))
+
+    @lru_cache(maxsize=4096)
+    def answer(row: int) -> Grams:
+        return np.unique(numbers.runs(texts.answer(row), RUN))
+
+    for pairs in candidates(signatures.rows(), threshold):
+        for one, other in pairs.tolist():
+            if (one, other) in compared or copies.first(one) == copies.first(other):
+                continue
+            if len(compared) >= _REMEMBERED:
+                compared.clear()
+            compared.add((one, other))
+            if similarity(text(one), text(other)) >= threshold:
+                clusters.join(one, other)
+                if similarity(answer(one), answer(other)) >= threshold:
+                    copies.join(one, other)
+    return Alike(clusters.firsts(), copies.firsts())
+
+
+def signed(texts: Sequence[str]) -> Signatures:
+    """Signatures of normalised texts."""
+    signatures, numbers = Signatures(), Numbers()
+    for text in texts:
+        signatures.append(numbers.runs(text, RUN))
+    return signatures
+
+
+def held_out(clusters: RowNumbers, contents: RowNumbers, *, share: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which rows are held out: whole clusters in an order drawn from the seed, until `share` of the rows is met.
+
+    contents: a number of each row's text, so that the order hangs on what the rows say and not on where they stand.
     Raises BadInput when the rows are all of one cluster, so that none could be held out.
     """
-    groups: dict[int, list[Row]] = {}
-    for row, cluster in zip(rows, clusters(rows), strict=True):
-        groups.setdefault(cluster, []).append(row)
-    if len(groups) == 1:
+    names, first, sizes = np.unique(clusters, return_index=True, return_counts=True)
+    if len(names) < 2:  # noqa: PLR2004 - one to train on, one to hold out
         raise BadInput(
-            f"{len(rows)} rows are near-duplicates of one another; none can be held out; give an evaluation file"
+            f"{len(clusters)} rows are near-duplicates of one another; none can be held out; give an evaluation file"
         )
-    ordered = sorted(groups.values(), key=lambda group: hashlib.sha256(f"{seed} {group[0].text}".encode()).digest())
-    held: list[Row] = []
-    while len(held) < share * len(rows) and len(ordered) > 1:
-        held += ordered.pop()
-    kept = [row for group in ordered for row in group]
-    return sorted(kept, key=lambda row: row.line), sorted(held, key=lambda row: row.line)
-
-
-def refuse_leaks(training: Sequence[Row], evaluation: Sequence[Row], *, shown_as: str) -> None:
-    """Raise BadInput when a held-out row is in a cluster with a training row; every such row is a detail."""
-    found = clusters([*training, *evaluation])
-    lines = {cluster: row.line for row, cluster in reversed(list(zip(training, found, strict=False)))}
-    leaks = [
-        f"{shown_as}:{row.line}: is a near-duplicate of training row {lines[cluster]}"
-        for row, cluster in zip(evaluation, found[len(training) :], strict=True)
-        if cluster in lines
-    ]
-    if leaks:
-        text = (
-            f"{shown_as}: {len(leaks)} of {len(evaluation)} held-out rows also stand in the training rows; remove them"
-        )
-        raise BadInput(f"{text} (first: {leaks[0]})", leaks)
-
-
-def _grams(text: str) -> frozenset[str]:
-    words = normalised(text).split()
-    return frozenset(" ".join(words[start : start + GRAM]) for start in range(max(1, len(words) - GRAM + 1)))
-
-
-def _candidates(grams: Sequence[frozenset[str]]) -> list[tuple[int, int]]:
-    from datasketch import MinHash, MinHashLSH
-
-    encoded = [[gram.encode() for gram in sorted(found)] for found in grams]
-    index = MinHashLSH(threshold=_CANDIDATE, num_perm=_PERMUTATIONS)
-    pairs = []
-    for number, sketch in enumerate(MinHash.generator(encoded, num_perm=_PERMUTATIONS, seed=1)):
-        pairs += [(int(other), number) for other in index.query(sketch)]
-        index.insert(number, sketch)
-    return sorted(pairs)
+    drawn = [hashlib.sha256(f"{seed} {content}".encode()).digest()[:8] for content in contents[first].tolist()]
+    order = np.argsort(np.frombuffer(b"".join(drawn), dtype=">u8"), kind="stable")
+    enough = int(np.searchsorted(np.cumsum(sizes[order]), share * len(clusters))) + 1
+    return np.isin(clusters, names[order[: min(enough, len(names) - 1)]])
