@@ -26,7 +26,7 @@ import transformers.models.llama.modeling_llama  # noqa: F401
 import trainer.evaluate
 import trainer.publish
 import trainer.recipes
-import trainer.train  # noqa: F401
+import trainer.train
 from trainer.__main__ import ended
 from trainer.durability.interruption import signals_end_the_step
 from trainer.pipeline import run_step
@@ -111,9 +111,10 @@ class _Tracer:
 
     def end(self) -> None:
         sys.settrace(None)
-        threading.settrace(None)  # type: ignore[arg-type]
+        threading.settrace(None)
 
     def call(self, frame: FrameType, event: str, argument: Any) -> Any:
+        del event, argument
         code = frame.f_code
         if not code.co_filename.startswith(_CODE) or code.co_filename.startswith(_TESTS):
             return None
@@ -125,6 +126,7 @@ class _Tracer:
         return self._line
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Any:
+        del argument
         if event == "line":
             self._count((self._stack() or ["training"])[-1], frame)
         elif event == "return" and (frame.f_code.co_filename.removeprefix(_CODE), frame.f_code.co_name) in ROOMS:
@@ -176,7 +178,7 @@ def exit_code(process: BaseProcess) -> int:
     return process.exitcode
 
 
-def _child(  # noqa: PLR0913, PLR0917 - what crosses into the process
+def _child(
     step: str, settings: Settings, recipes: Path, death: Death, notes: Notes | None, environment: dict[str, str]
 ) -> None:
     os.environ.update(environment)

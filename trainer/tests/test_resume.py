@@ -147,13 +147,6 @@ def test_a_finished_training_started_again_changes_nothing(make_settings: MakeSe
     assert _report(settings) == straight
 
 
-def test_nothing_that_is_left_is_a_pickle(make_settings: MakeSettings, tmp_path: Path, straight: Report) -> None:
-    kinds = {path.suffix for path in (tmp_path / "straight").rglob("*") if path.is_file()}
-
-    assert straight.status == "trained"
-    assert kinds == {".json", ".jsonl", ".md", ".safetensors"}
-
-
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path, straight: Report) -> None:
     kept = sorted(path.name for path in (tmp_path / "straight/checkpoints").iterdir())
 
