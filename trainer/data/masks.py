@@ -50,7 +50,8 @@ class ChatTokenizer:
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         config = _json(folder / "tokenizer_config.json")
         self._template = ChatTemplate.of(folder, config)
-        end = self._tokenizer.token_to_id(special_token(config, "eos_token") or "")
+        self._eos = special_token(config, "eos_token") or ""
+        end = self._tokenizer.token_to_id(self._eos)
         if end is None:
             raise BadInput(f"{folder}: its tokenizer does not know its own eos_token; mend tokenizer_config.json")
         self.end: int = end
@@ -107,12 +108,12 @@ class ChatTokenizer:
         if turns[0].role == "text":
             return _Rendered(row.line, turns[0].content, is_plain=True)
         try:
-            whole = self._template.render(turns, tools=row.tools, prompting=False)
+            whole = self._whole(turns, row)
             spans = []
             for number, turn in enumerate(turns):
                 if turn.learned:
                     before = self._template.render(turns[:number], tools=row.tools, prompting=True)
-                    after = self._template.render(turns[: number + 1], tools=row.tools, prompting=False)
+                    after = self._whole(turns[: number + 1], row)
                     spans.append((before, after))
         except BadInput as error:
             raise BadInput(f"line {row.line}: {error}") from error
@@ -121,6 +122,13 @@ class ChatTokenizer:
             if not whole.startswith(text):
                 raise BadInput(f"line {row.line}: {_where_they_part(text, whole)}")
         return rendered
+
+    def _whole(self, turns: tuple[Turn, ...], row: Row) -> str:
+        """A conversation without the eos_token that some templates (Phi) write behind the end of its last turn."""
+        text = self._template.render(turns, tools=row.tools, prompting=False)
+        shorter = text.removesuffix(self._eos)
+        others = [self._tokenizer.id_to_token(end) for end in self.ends - {self.end}]
+        return shorter if shorter.rstrip().endswith(tuple(other for other in others if other)) else text
 
     def _masked(self, rendered: "_Rendered", found: Mapping[str, list[int]]) -> Document:
         if rendered.is_plain:

@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, processors
 
 from trainer.data.masks import ChatTokenizer
 from trainer.data.rows import Row, Turn
@@ -81,3 +81,80 @@ def test_a_template_cannot_reach_python(base: Path, tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="chat template"):
         tokenizer.document(TALK)
+
+
+def test_a_template_that_asks_for_the_time_is_refused(base: Path, tmp_path: Path) -> None:
+    tokenizer = _with_template(base, tmp_path / "base", "{{ strftime_now('%d %b %Y') }}" + toy.TEMPLATE)
+
+    with pytest.raises(BadInput, match="'strftime_now' is undefined"):
+        tokenizer.document(TALK)
+
+
+def test_conversations_need_a_chat_template_and_plain_text_does_not(base: Path, tmp_path: Path) -> None:
+    tokenizer = _with_template(base, tmp_path / "base", "")
+    (tmp_path / "base/tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>"}))
+    bare = ChatTokenizer(tmp_path / "base")
+
+    assert bare.document(PLAIN).ids.tolist() == tokenizer.document(PLAIN).ids.tolist()
+    with pytest.raises(BadInput, match="line 1: base model: its tokenizer has no chat_template"):
+        bare.document(TALK)
+
+
+PLAIN = Row(1, (Turn("text", "the window", learned=True),))
+
+
+def test_plain_text_is_learned_with_the_token_that_ends_it(base: Path) -> None:
+    assert _learned(base, ChatTokenizer(base), PLAIN) == "the window<|im_end|>"
+
+
+@pytest.mark.parametrize("text", ["the window", "<|endoftext|>the window"])
+def test_a_tokenizer_that_begins_texts_begins_them_once(base: Path, tmp_path: Path, text: str) -> None:
+    _with_template(base, tmp_path / "base", toy.TEMPLATE)
+    made = Tokenizer.from_file(str(base / "tokenizer.json"))
+    made.post_processor = processors.TemplateProcessing("<|endoftext|> $0", special_tokens=[("<|endoftext|>", 0)])
+    made.save(str(tmp_path / "base/tokenizer.json"))
+
+    ids = ChatTokenizer(tmp_path / "base").document(Row(1, (Turn("text", text, learned=True),))).ids.tolist()
+
+    assert ids.count(made.token_to_id("<|endoftext|>")) == 1
+
+
+@pytest.mark.parametrize("end", ["<|im_end|>", {"content": "<|im_end|>", "special": True}], ids=["text", "object"])
+def test_special_tokens_are_texts_or_objects(base: Path, tmp_path: Path, end: object) -> None:
+    _with_template(base, tmp_path / "base", toy.TEMPLATE)
+    settings = {"eos_token": end, "chat_template": [{"name": "default", "template": toy.TEMPLATE}]}
+    (tmp_path / "base/tokenizer_config.json").write_text(json.dumps(settings))
+
+    assert _learned(base, ChatTokenizer(tmp_path / "base"), PLAIN) == "the window<|im_end|>"
+
+
+def test_rows_of_one_batch_are_masked_as_alone(base: Path) -> None:
+    tokenizer, rows = ChatTokenizer(base), [TALK, PLAIN, Row(3, TALK.turns[:2], rejected=TALK.turns)]
+
+    together = tokenizer.documents(rows)
+
+    assert [len(documents) for documents in together] == [1, 1, 2]
+    assert together[2][1].ids.tolist() == tokenizer.document(TALK).ids.tolist()
+    assert [documents[0].learned.tolist() for documents in together] == [
+        tokenizer.document(row).learned.tolist() for row in rows
+    ]
+
+
+@pytest.mark.parametrize("stated", [{"model_max_length": 64}, {"model_max_length": 10**30}], ids=["tokenizer", "model"])
+def test_a_row_wider_than_the_models_context_is_refused(base: Path, tmp_path: Path, stated: dict[str, int]) -> None:
+    _with_template(base, tmp_path / "base", toy.TEMPLATE)
+    (tmp_path / "base/tokenizer_config.json").write_text(json.dumps({"eos_token": "<|im_end|>", **stated}))
+    (tmp_path / "base/config.json").write_text(json.dumps({"max_position_embeddings": 128}))
+    tokenizer = ChatTokenizer(tmp_path / "base")
+    most = min(128, stated["model_max_length"])
+
+    tokenizer.refuse_width(most)
+    with pytest.raises(BadInput, match=rf"width {most + 1} is more than the base model's context \({most}\); lower"):
+        tokenizer.refuse_width(most + 1)
+
+
+def test_pieces_put_together_are_the_text_again(base: Path) -> None:
+    tokenizer = ChatTokenizer(base)
+    document = tokenizer.document(Row(1, (Turn("text", "gr\u00fc\u00df \U0001f600 dich", learned=True),)))
+
+    assert "".join(tokenizer.pieces(document.ids.tolist())) == "gr\u00fc\u00df \U0001f600 dich<|im_end|>"
