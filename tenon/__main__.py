@@ -21,9 +21,11 @@ COMMANDS = {
     "prove": ("tenon.prove", "prove from rendered/ that no tenant can reach another"),
     "why": ("tenon.why", "what allows or denies a flow, and the smallest change that would flip it"),
     "verdicts": ("tenon.verdicts", "policy worlds and flows in, verdicts out, as JSON Lines"),
+    "data": ("tenon.data", "filter and tokenise the rows of a training job, and show what it would learn"),
     "train": ("tenon.train", "run one training job on this machine"),
     "up": ("tenon.up", "the whole job path on this machine"),
     "promote": ("tenon.promote", "gate -> model record -> re-render -> commit"),
+    "verify": ("tenon.verify", "whether a model version is what was published, and who signed it"),
     "demo": ("tenon.demo", "tenant file -> rendered tree -> proof -> job -> promotion, on this machine"),
 }
 
