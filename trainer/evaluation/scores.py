@@ -19,7 +19,7 @@ from trainer.evaluation.intervals import Figure, Sums, compared
 from trainer.outcomes import BadInput
 
 LONGEST = 4096  # characters of an answer that a pattern is held to, from its end
-_PATTERN_SECONDS = 20
+PATTERN_SECONDS = 20
 _NUMBER = re.compile(r"[$€£¥]?\s*([+-]?\d[\d,]*(?:\.\d+)?)\s*%?\.?")
 
 
@@ -93,10 +93,10 @@ def matched(pattern: str, texts: Sequence[str]) -> list[str | None]:
             capture_output=True,
             text=True,
             check=True,
-            timeout=_PATTERN_SECONDS,
+            timeout=PATTERN_SECONDS,
         )
     except subprocess.TimeoutExpired as error:
-        text = f"tries for more than {_PATTERN_SECONDS} s; write it without a repeat inside a repeat"
+        text = f"tries for more than {PATTERN_SECONDS} s; write it without a repeat inside a repeat"
         raise BadInput(f"checks.answer: {pattern!r} {text}") from error
     found: list[str | None] = json.loads(done.stdout)
     return found

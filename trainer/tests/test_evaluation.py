@@ -17,11 +17,12 @@ from trainer.contract.bucket import PARTIAL
 from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
-from trainer.contract.report import Report
+from trainer.contract.report import Preference, Report
 from trainer.data.masks import ChatTokenizer
 from trainer.data.packing import PackedRow, pack, packed
 from trainer.durability.interruption import Interruption
 from trainer.evaluation.generation import prompts_of
+from trainer.evaluation.intervals import wilson
 from trainer.evaluation.losses import document_losses
 from trainer.evaluation.partial import Partial
 from trainer.model.making import tuned
@@ -175,6 +176,24 @@ def test_general_ability_is_measured_over_rows_of_any_form(with_checks: WithChec
     assert found.regression is not None
     assert found.regression.rows == 4
     assert found.regression.before != found.regression.after
+
+
+def test_a_dead_judge_costs_its_figure_and_nothing_else(with_checks: WithChecks) -> None:
+    dead = {"url": "http://127.0.0.1:9/v1", "model": "m"}
+    report = _evaluated(with_checks(generations=2, generated_tokens=4, judge=dead))
+    assert report.evaluation is not None
+    assert (report.status, report.evaluation.judge) == ("evaluated", None)
+    assert "does not answer" in report.evaluation.absent["judge"]
+
+
+def test_what_a_judge_said_is_kept_with_the_rest(with_checks: WithChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Preference(wins=2, ties=0, losses=0, win_rate=wilson(2, 2))
+    monkeypatch.setattr("trainer.evaluation.judge.preference", lambda *_, **__: said)
+    settings = with_checks(generations=2, generated_tokens=4, judge={"url": "http://127.0.0.1:9/v1", "model": "m"})
+    found = _evaluated(settings).evaluation
+    assert found is not None
+    assert found.judge == said
+    assert "judge" in json.loads(AttemptFolder.of(settings).read(PARTIAL) or b"")["parts"]
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {
