@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenon.output import CommandError, answer_json, answer_table, console
+from tenon.plan import price, show
 from trainer.contract.bucket import REPORT
 from trainer.contract.job import TrainingJob
 
@@ -17,26 +19,46 @@ STEPS = ("prepare", "train", "evaluate")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="YAML or JSON of a TrainingJob")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="report, metrics, checkpoints, adapter")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="report, metrics, checkpoints, adapter")
+    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="ranks that share the work (default: 1)")
+    parser.add_argument("--plan", action="store_true", help="show batch, steps, memory and time, and train nothing")
+    parser.add_argument(
+        "--price-per-hour", type=price, metavar="MONEY", help="with --plan: of one GPU, or of the machine without"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Train and evaluate; the exit code is the trainer's."""
     from trainer.__main__ import ended
+    from trainer.launch import is_needed, launch
     from trainer.pipeline import run_step
     from trainer.settings import Settings
     from trainer.sinks import ConsoleSink
 
+    if options.plan:
+        ranks = options.nproc if options.nproc > 1 else None
+        return show(
+            read_spec(options.spec), out=options.out, ranks=ranks, price=options.price_per_hour, as_json=options.json
+        )
+    if options.out is None:
+        raise CommandError("--out: is missing; name the folder that the training writes, or ask for --plan")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{options.out}: {error.strerror}; give a folder that can be written") from None
     settings = Settings(job=read_spec(options.spec), attempt_url=str(options.out), work=options.out / "work")
     bar = ConsoleSink(console(stderr=True))
+    divided = _divided(settings, options.nproc)
 
-    def steps() -> None:
+    def steps() -> int:
         for name in STEPS:
-            run_step(name, settings, bar)
+            if is_needed(name, divided):
+                bar.close()  # the first rank has the terminal
+                if code := launch(name, divided):
+                    return code
+            else:
+                run_step(name, settings, bar)
+        return 0
 
     try:
         code = ended(steps)
@@ -45,6 +67,13 @@ def run(options: argparse.Namespace) -> int:
     if code == 0:
         _answer(settings, as_json=options.json)
     return int(code)
+
+
+def _divided(settings: "Settings", ranks: int) -> dict[str, str]:
+    """Environment of the ranks."""
+    from trainer.contract.steps import FOLDER, JOB, RANKS_PER_NODE
+
+    return {**os.environ, JOB: settings.job.to_parameter(), FOLDER: settings.attempt_url, RANKS_PER_NODE: str(ranks)}
 
 
 def read_spec(path: Path) -> TrainingJob:

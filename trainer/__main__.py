@@ -5,18 +5,19 @@ The exit code says how it ended; the last line on stderr says why.
 
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import FrameType
 from typing import NoReturn
 
 from rich.console import Console
 
 from trainer.contract.steps import Exit
+from trainer.durability.interruption import signals_end_the_step
+from trainer.launch import RANK, die_with_launcher, is_needed, launch
 from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
 from trainer.pipeline import STEPS, run_step
 from trainer.settings import Settings
+from trainer.sinks import Sinks
 from trainer.sinks.making import opened
 
 
@@ -25,21 +26,28 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if len(arguments) != 1 or arguments[0] not in STEPS:
         return ended(lambda: _refuse(arguments))
-    signal.signal(signal.SIGTERM, _killed)  # steps with something to save put their own handler in its place
+    signals_end_the_step()  # steps with something to save put their own handler in its place
+    die_with_launcher(environment)
 
-    def step() -> None:
+    def step() -> int | None:
+        if is_needed(arguments[0], environment):
+            return launch(arguments[0], environment)
         settings = Settings.from_environment(environment)
+        if environment.get(RANK, "0") != "0":
+            run_step(arguments[0], settings, Sinks())
+            return None
         console = Console(stderr=True)
         with opened(settings, environment, console if console.is_terminal else None) as sinks:
             run_step(arguments[0], settings, sinks)
+        return None
 
     return ended(step)
 
 
-def ended(step: Callable[[], None]) -> Exit:
-    """Run a step; its outcome as an exit code, the reason as the last line on stderr."""
+def ended(step: Callable[[], int | None]) -> Exit:
+    """Run a step; its outcome as an exit code (its own, when it gives one), the reason as the last line on stderr."""
     try:
-        step()
+        return Exit(step() or Exit.DONE)
     except BadInput as error:
         return _say(Exit.BAD_INPUT, *error.details, str(error))
     except Unavailable as error:
@@ -50,7 +58,6 @@ def ended(step: Callable[[], None]) -> Exit:
         return _say(Exit.KILLED, str(error))
     except OSError as error:
         return _say(Exit.FAILED, f"{error.filename or 'system'}: {error.strerror or error}; look at disk and network")
-    return Exit.DONE
 
 
 def _say(code: Exit, *lines: str) -> Exit:
@@ -64,10 +71,7 @@ def _refuse(arguments: Sequence[str]) -> NoReturn:
     raise BadInput(f"trainer {' '.join(arguments)}: is no step; use one of {', '.join(STEPS)}")
 
 
-def _killed(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise Killed("asked to stop; the step begins anew when it is started again")
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    code = main(sys.argv[1:], os.environ)
+    sys.stdout.flush()
+    os._exit(code)  # no library's exit hook (a tracker, NCCL) may hold the process up

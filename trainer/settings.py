@@ -77,15 +77,13 @@ class Settings:
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
         """Raises BadInput, naming every missing variable at once, or the one whose value is wrong."""
-        needed = (steps.JOB, steps.ATTEMPT, steps.BUCKET_URL)
+        folder = environment.get(steps.FOLDER)
+        needed = (steps.JOB,) if folder else (steps.JOB, steps.ATTEMPT, steps.BUCKET_URL)
         if missing := [name for name in needed if not environment.get(name)]:
             raise BadInput(f"{', '.join(missing)}: not set; the workflow sets them (trainer/contract/steps.py)")
-        try:
-            job = TrainingJob.from_parameter(environment[steps.JOB])
-        except ValueError as error:
-            raise BadInput(
-                f"{steps.JOB}: is no base64url JSON of a TrainingJob ({_flat(error)}); send another"
-            ) from error
+        job = _job(environment[steps.JOB])
+        if folder:
+            return cls(job=job, attempt_url=folder, work=Path(folder) / "work")
         number = environment[steps.ATTEMPT]
         if not (number.isascii() and number.isdigit() and int(number) >= 1):
             raise BadInput(f"{steps.ATTEMPT}: {number!r} is no attempt number; count from 1")
@@ -105,6 +103,13 @@ class Settings:
             footprint=Footprint.from_environment(environment),
             origin=Origin.from_environment(environment),
         )
+
+
+def _job(text: str) -> TrainingJob:
+    try:
+        return TrainingJob.from_parameter(text)
+    except ValueError as error:
+        raise BadInput(f"{steps.JOB}: is no base64url JSON of a TrainingJob ({_flat(error)}); send another") from error
 
 
 def _addressed(url: str | None, *, job: str, attempt: str) -> str | None:

@@ -62,6 +62,7 @@ ROUND_TRIALS = "round/trials"
 JOB = "TENON_JOB"  # base64url JSON of TrainingJob
 ATTEMPT = "TENON_ATTEMPT"  # number of the attempt, from 1
 BUCKET_URL = "TENON_BUCKET_URL"  # s3://<bucket> of the tenant, or a folder
+FOLDER = "TENON_FOLDER"  # a folder of this machine in the place of the attempt's; ATTEMPT and BUCKET_URL are not needed
 MODELS_URL = "TENON_MODELS_URL"  # s3://<prefix>-models, or a folder; read only
 S3_URL = "TENON_S3_URL"  # endpoint of the object store; AWS's own when absent
 MODELS_S3_URL = "TENON_MODELS_S3_URL"  # the models bucket's own endpoint, asked without a key; S3_URL when absent
