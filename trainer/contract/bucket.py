@@ -9,6 +9,8 @@ PREPARED = "prepared"
 LOG = "log"
 USAGE = "usage"  # <step>-<rank>-<run>/trace.json: what each run of the attempt used, killed ones too
 CARD = "README.md"
+PROVENANCE = "provenance.json"  # of a version: in-toto statement over its files
+SIGNATURE = "signature.json"  # of a version: DSSE envelope around it; absent: unsigned
 PARTIAL = "evaluation/partial.json"  # parts of an evaluation that are done
 CURVE = "loss.svg"  # the losses as a picture, for the two pages:
 PAGE = "report.html"
@@ -29,6 +31,6 @@ def version(model: str, name: str) -> str:
     return f"models/{model}/{name}"
 
 
-def drift(job: str, number: int) -> str:
-    """Prefix that evaluation `number` of a job's version, served meanwhile, alone writes: its report.json."""
-    return f"jobs/{job}/drift/{number}"
+def drifts(job: str) -> str:
+    """Prefix of the evaluations of a job's version while it is served: `<n>/report.json` each, n from 1."""
+    return f"jobs/{job}/drift"

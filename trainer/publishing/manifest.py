@@ -28,14 +28,18 @@ def sha256_of(path: Path) -> str:
 
 def seal(folder: Path, facts: Mapping[str, Any] | None = None) -> str:
     """Write the manifest of everything below `folder` and return its digest."""
-    files = {
+    text = to_json({**(facts or {}), "files": listing(folder)})
+    write_whole(folder / MANIFEST, text.encode())
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def listing(folder: Path) -> dict[str, dict[str, Any]]:
+    """Everything below `folder` but manifests, as a manifest lists it."""
+    return {
         path.relative_to(folder).as_posix(): {"sha256": sha256_of(path), "bytes": path.stat().st_size}
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
-    text = to_json({**(facts or {}), "files": files})
-    write_whole(folder / MANIFEST, text.encode())
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def parse(content: bytes, *, where: str) -> dict[str, Any]:

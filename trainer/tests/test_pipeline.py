@@ -103,7 +103,7 @@ def test_steps_that_share_only_the_bucket_make_a_version(
     version = f"s3://{BUCKET}/models/replies/replies-j1"
     manifest = verify(storage.fetch_folder(version, tmp_path / "version"))
     report = json.loads(storage.read(f"s3://{BUCKET}/jobs/j1/1/report.json") or b"")
-    assert manifest["files"]["adapter_model.safetensors"]["sha256"] == report["adapterDigest"]
+    assert manifest["files"]["adapter/adapter_model.safetensors"]["sha256"] == report["adapterDigest"]
     assert manifest["traceId"] == "0af7651916cd43dd8448eb211c80319c"
     assert report["status"] == "published"
     assert report["lossAfter"] < report["lossBefore"]

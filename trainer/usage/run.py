@@ -123,7 +123,8 @@ def usage_of(attempt: AttemptFolder, footprint: Footprint) -> Usage:
             traces.append(Trace.model_validate_json(storage.read(f"{root}/{name}/{_TRACE}") or b""))
         except ValidationError:
             _log.warning("%s/%s: is no trace of a run, so what it used is not counted", root, name)
-    return summed(traces, footprint)
+    kept = storage.stored_bytes(attempt.url or str(attempt.local))
+    return summed(traces, footprint).model_copy(update={"stored_bytes": kept})
 
 
 def _root(attempt: AttemptFolder) -> str:
