@@ -82,7 +82,12 @@ def asked(profile: Profile) -> list[tuple[str, Port]]:
 def _requests(profile: Profile) -> list[Edge]:
     """Who asks model servers, and who reads their metrics; in a mesh their sidecars ask the control plane."""
     if profile.mesh is None:
-        return [Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")]
+        return [
+            *(Edge(role, "model", MODEL_PORT) for role in ("prometheus", "router", "ingress")),
+            Edge(
+                "prometheus", "model", METRICS_PORT, sides=frozenset({EGRESS})
+            ),  # a model lets it in where it is Ray's
+        ]
     return [
         *(Edge(role, "model", MODEL_PORT) for role in ("mesh-gateway", "router")),
         Edge("prometheus", "model", MESH_METRICS_PORT),

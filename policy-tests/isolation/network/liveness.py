@@ -79,16 +79,16 @@ def _name_liveness(cluster: Cluster, pods: PodClass) -> Iterator[CounterExample 
     """One item per question: None when the name is answered, and reachable where it leads outside."""
     side, profile = cluster.side(pods, EGRESS), cluster.profile
     needed = _needed(profile, pods.role)
+    listed = {entry.text for rule in side.rules for entry in rule.dns or () if not entry.is_pattern}
+    hosts = {name for name in listed if is_outside_host(name)}
     for server, port in ((server, port) for server in cluster.resolvers for port in DNS):
         found = side.name_filter(server.identity, port)
-        for name in needed:
+        for name in dict.fromkeys((*needed, *sorted(hosts))):
             answer = found.query(name)
             what = f"needs {name} and is {answer} ({port})"
             line = query_line(pods, server, port, name=name)
             fault = CounterExample(str(pods), what, origins(found.rules), line, str(answer))
             yield None if answer is Dns.ANSWERED else fault
-    listed = {entry.text for rule in side.rules for entry in rule.dns or () if not entry.is_pattern}
-    hosts = {name for name in listed if is_outside_host(name)}
     if profile.storage_mode == "s3":
         hosts |= {name for name in needed if name.endswith(".amazonaws.com")}
     for name in sorted(hosts):
