@@ -6,6 +6,7 @@ from app.contract.directory import Credential
 from app.contract.models import ModelRecord
 from generators import naming
 from generators.images import UNKNOWN_DIGEST, LockedImage
+from generators.inputs.addresses import refuse_ranges
 from generators.inputs.fitness import Recipes, refuse_default_misfits, refuse_misfits
 from generators.inputs.outside import refuse_hosts
 from generators.inputs.places import refuse_places
@@ -51,8 +52,9 @@ def refuse_between(tenants: Sequence[TenantSource]) -> None:
 
 
 def refuse_platform(platform: Platform, source: PlatformSource) -> None:
-    """Recipes and digests of the catalogue, registries and digests of images and charts."""
+    """Recipes and digests of the catalogue, ranges of addresses, registries and digests of images and charts."""
     document = source.document
+    refuse_ranges(platform, document)
     for name, base in platform.catalogue.items():
         if base.recipe not in recipe_names():
             document.refuse(("catalogue", name, "recipe"), _unknown("recipe", base.recipe, recipe_names()))

@@ -22,6 +22,7 @@ from trainer.contract.recipe import Recipe
 Edit = Callable[[str, str, str], None]
 
 ACME, REPLIES, PLATFORM = "tenants/acme.yaml", "tenants/acme/models/replies.yaml", "platform.yaml"
+RANGES = "nodeRanges: [10.0.0.0/16]"
 BASE = "recipe: smollm2-135m-cpu\n"  # the last line of the base's entry in platform.yaml
 
 FAULTS = [
@@ -83,6 +84,26 @@ FAULTS = [
         (ACME, "hooks.acme.example", "localhost"),
         "tenants/acme.yaml: callbacks[0]: 'localhost': is no exact lower-case host name",
         id="a callback to this machine",
+    ),
+    pytest.param(
+        (PLATFORM, RANGES, f"{RANGES}\nprivateAddresses: [172.20.0.7/32, 192.168.0.0/16]"),
+        "platform.yaml: privateAddresses[1]: 192.168.0.0/16 is wider than /24, and no deny of private addresses covers",
+        id="a private network for an allowed name",
+    ),
+    pytest.param(
+        (PLATFORM, RANGES, f'{RANGES}\nprivateAddresses: ["fd00::/48"]'),
+        "platform.yaml: privateAddresses[0]: fd00::/48 is wider than /64, and no deny of private addresses covers it",
+        id="a private network of version 6",
+    ),
+    pytest.param(
+        (PLATFORM, RANGES, f"{RANGES}\nprivateAddresses: [10.0.7.0/24]"),
+        "platform.yaml: privateAddresses[0]: 10.0.7.0/24 overlaps 10.0.0.0/16 of nodeRanges; each address has one",
+        id="nodes' addresses for an allowed name",
+    ),
+    pytest.param(
+        (PLATFORM, "{port: 6443}", "{port: 6443, addresses: [192.0.0.0/8]}"),
+        "platform.yaml: apiServer.addresses[0]: 192.0.0.0/8 is wider than /24",
+        id="a network for the API server",
     ),
 ]
 
