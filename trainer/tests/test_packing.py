@@ -3,30 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from trainer.contract.recipe import Recipe
 from trainer.data.masks import Document
-from trainer.data.packing import IGNORED, PackedRow, best_fit_decreasing, packed
+from trainer.data.packing import IGNORED, PackedRow, packed
 from trainer.model.adapter import Adapted
 from trainer.model.base import load
 from trainer.model.loss import summed_loss
-
-
-@given(st.lists(st.integers(1, 64), max_size=60))
-@settings(max_examples=50, deadline=None)
-def test_each_document_is_in_exactly_one_row_that_holds_it(lengths: list[int]) -> None:
-    rows = best_fit_decreasing(lengths, 64)
-
-    assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
-    assert all(sum(lengths[index] for index in row) <= 64 for row in rows)
-
-
-def test_packing_computes_far_fewer_tokens_than_padding() -> None:
-    lengths = [int(length) for length in np.random.default_rng(0).integers(40, 450, 300)]
-
-    assert sum(lengths) / (len(best_fit_decreasing(lengths, 512)) * 512) > 0.9
 
 
 def test_no_document_predicts_its_neighbours_first_token() -> None:
@@ -55,17 +38,28 @@ def model(base: Path) -> Adapted:
     return made
 
 
-def _gradients(model: Adapted, rows: list[PackedRow]) -> torch.Tensor:
-    for row in rows:
-        summed_loss(model, [row]).backward()  # type: ignore[no-untyped-call]
+def _gradients(model: Adapted, *forwards: list[PackedRow]) -> torch.Tensor:
+    """Of the trained weights, summed over several passes of the rows given."""
+    for rows in forwards:
+        summed_loss(model, rows).backward()  # type: ignore[no-untyped-call]
     gradients = torch.cat([weight.grad.flatten() for weight in model.parameters.values() if weight.grad is not None])
     for weight in model.parameters.values():
         weight.grad = None
     return gradients
 
 
-def test_packed_gradients_equal_those_of_the_documents_alone(model: Adapted) -> None:
-    together, alone = _gradients(model, [packed(DOCUMENTS)]), _gradients(model, [packed([one]) for one in DOCUMENTS])
+ALONE = [packed([document]) for document in DOCUMENTS]
+TOGETHER = {
+    "in one row": [[packed(DOCUMENTS)]],
+    "in another order": [[packed(DOCUMENTS[::-1])]],
+    "padded beside one another": [ALONE],
+    "in two rows, one of them padded": [[packed(DOCUMENTS[:2]), ALONE[2]]],
+}
+
+
+@pytest.mark.parametrize("forwards", TOGETHER.values(), ids=TOGETHER)
+def test_gradients_equal_those_of_the_documents_alone(model: Adapted, forwards: list[list[PackedRow]]) -> None:
+    together, alone = _gradients(model, *forwards), _gradients(model, *([row] for row in ALONE))
 
     assert float((together - alone).norm() / alone.norm()) <= 1e-5
 
