@@ -1,4 +1,4 @@
-"""`python -m trainer prepare|train|evaluate|publish`: one step, told by the environment (trainer/contract/steps.py).
+"""`python -m trainer prepare|train|evaluate|publish|drift`: one step, told by the environment (contract/steps.py).
 
 The exit code says how it ended; the last line on stderr says why.
 """
@@ -11,11 +11,11 @@ from typing import NoReturn
 
 from rich.console import Console
 
-from trainer.contract.steps import Exit
+from trainer.contract.steps import DRIFT, Exit
 from trainer.durability.interruption import signals_end_the_step
 from trainer.launch import RANK, die_with_launcher, is_needed, launch
 from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
-from trainer.pipeline import STEPS, run_step
+from trainer.pipeline import COMMANDS, run_step
 from trainer.settings import Settings
 from trainer.sinks import Sinks
 from trainer.sinks.making import opened
@@ -24,7 +24,7 @@ from trainer.sinks.making import opened
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run one step and return its exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    if len(arguments) != 1 or arguments[0] not in STEPS:
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
         return ended(lambda: _refuse(arguments))
     signals_end_the_step()  # steps with something to save put their own handler in its place
     die_with_launcher(environment)
@@ -32,7 +32,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     def step() -> int | None:
         if is_needed(arguments[0], environment):
             return launch(arguments[0], environment)
-        settings = Settings.from_environment(environment)
+        of = Settings.of_version if arguments[0] == DRIFT.name else Settings.from_environment
+        settings = of(environment)
         if environment.get(RANK, "0") != "0":
             run_step(arguments[0], settings, Sinks())
             return None
@@ -68,7 +69,7 @@ def _say(code: Exit, *lines: str) -> Exit:
 
 
 def _refuse(arguments: Sequence[str]) -> NoReturn:
-    raise BadInput(f"trainer {' '.join(arguments)}: is no step; use one of {', '.join(STEPS)}")
+    raise BadInput(f"trainer {' '.join(arguments)}: is no step; use one of {', '.join(COMMANDS)}")
 
 
 if __name__ == "__main__":

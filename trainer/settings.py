@@ -8,6 +8,7 @@ from pathlib import Path
 
 from trainer.contract import bucket, steps
 from trainer.contract.job import TrainingJob
+from trainer.contract.version import ServedVersion
 from trainer.outcomes import BadInput
 
 
@@ -59,6 +60,7 @@ class Settings:
     """attempt_url: folder that this attempt alone writes. older_urls: earlier attempts' folders, newest first.
 
     version_url: where `publish` puts the version; None when nothing is published. work: scratch of this machine.
+    version: what a drift evaluation is of; None elsewhere.
     """
 
     job: TrainingJob
@@ -71,6 +73,7 @@ class Settings:
     status_token: Path | None = None
     traceparent: str | None = None
     judge_key: Path | None = None
+    version: ServedVersion | None = None
     footprint: Footprint = Footprint()
     origin: Origin = Origin()
 
@@ -102,6 +105,37 @@ class Settings:
             judge_key=Path(environment[steps.JUDGE_KEY_FILE]) if environment.get(steps.JUDGE_KEY_FILE) else None,
             footprint=Footprint.from_environment(environment),
             origin=Origin.from_environment(environment),
+        )
+
+
+    @classmethod
+    def of_version(cls, environment: Mapping[str, str]) -> "Settings":
+        """Of a drift evaluation: below `attempt_url` each has a number of its own. Raises BadInput."""
+        if missing := [name for name in (steps.VERSION, steps.BUCKET_URL) if not environment.get(name)]:
+            raise BadInput(f"{', '.join(missing)}: not set; the workflow sets them (trainer/contract/steps.py)")
+        try:
+            version = ServedVersion.from_parameter(environment[steps.VERSION])
+            job = TrainingJob(
+                job=version.job,
+                tenant=version.tenant,
+                model=version.model,
+                base=version.base,
+                base_digest=version.base_digest,
+                data=bucket.PREPARED,  # the rows are those that the job prepared
+                recipe=version.recipe,
+            )
+        except ValueError as error:
+            raise BadInput(
+                f"{steps.VERSION}: is no base64url JSON of a ServedVersion ({_flat(error)}); send another"
+            ) from error
+        root = environment[steps.BUCKET_URL].rstrip("/")
+        return cls(
+            job=job,
+            attempt_url=f"{root}/{bucket.drifts(version.job)}",
+            work=Path(environment.get(steps.WORK) or Path(tempfile.gettempdir()) / f"{job.job}-drift"),
+            version_url=f"{root}/{bucket.version(version.model, version.version)}",
+            version=version,
+            footprint=Footprint.from_environment(environment),
         )
 
 
