@@ -77,11 +77,14 @@ def is_needed(step: str, environment: Mapping[str, str]) -> bool:
     return max(_number(environment, name, least=1) for name in (steps.NODES, steps.RANKS_PER_NODE)) > 1
 
 
-def launch(step: str, environment: Mapping[str, str]) -> int:
-    """Run the ranks of this pod; their common exit code. What the deciding rank said is the last on stderr."""
+def launch(step: str, environment: Mapping[str, str], *, program: Sequence[str] = ("-m", "trainer")) -> int:
+    """Run the ranks of this pod; their common exit code. What the deciding rank said is the last on stderr.
+
+    program: what each rank's Python runs.
+    """
     pod = Pod.from_environment(environment)
     threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // pod.ranks, 1))}
-    command = [sys.executable, "-m", "trainer", step]
+    command = [sys.executable, *program, step]
     with ExitStack() as stack:
         lifeline, held = os.pipe()
         stack.callback(os.close, held)

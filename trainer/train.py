@@ -87,7 +87,8 @@ class _Train:
         plan, batches = Plan.of(self.recipe, len(rows), seed=job.seed), Batches(rows, job.seed, self.recipe.epochs)
         training = Training(model, plan, batches, held_out, ranks)
         older, keep = self.settings.older_urls, self.recipe.keep_checkpoints
-        checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep)
+        every = self.recipe.checkpoint_steps
+        checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep, every=every)
         wish = SaveRequest(self.attempt.local)
         with watching(self.recipe.stuck_seconds) as watchdog:
             kept = Kept(training, checkpoints, facts, wish, self.usage, self.sink, watchdog)
@@ -105,17 +106,17 @@ class _Train:
         """Raises Stopped when the first rank has saved, else Killed; the same on every rank."""
         training, failure = kept.training, None
         snapshot = training.snapshot(kept.facts)
-        self.usage.write()
-        self.ranks.barrier()
         try:
             with or_killed():
                 kept.keep(snapshot, best=False)
                 kept.finish()
-                self._write_report(report)
+                self.usage.write()
         except Killed as error:
             failure = error
-        if self.ranks.any(failure is not None):
-            raise failure or Killed("asked to stop, and the first rank could not save a checkpoint")
+        if self.ranks.any(failure is not None):  # all have said what they used, too
+            raise failure or Killed("asked to stop, and another rank could not save")
+        with or_killed():
+            self._write_report(report)
         text = f"step {training.counters.step} of {training.plan.steps} is saved; start again to go on"
         raise Stopped(f"asked to stop: {text}")
 

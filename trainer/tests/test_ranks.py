@@ -1,0 +1,101 @@
+import json
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from signal import SIGTERM
+
+import pytest
+
+from trainer.contract.report import Report
+from trainer.contract.steps import Exit
+from trainer.pipeline import run_step
+from trainer.settings import Settings
+from trainer.sinks import Sinks
+from trainer.tests.conftest import TOY_RECIPE, MakeSettings
+from trainer.tests.dying import Death, exit_code, start
+
+Line = Mapping[str, float]
+METHODS = {
+    "ddp": "parallel: ddp\n",
+    "fsdp2": "parallel: fsdp2\n",
+    "full": "method: full\nparallel: fsdp2\nlearningRate: 0.001\n",
+}
+
+
+@pytest.fixture
+def recipe(recipes: Path) -> Callable[[str], str]:
+    """A toy recipe of more, under a name of its own; the batch is odd, so that ranks run out of rows unlike."""
+
+    def write(name: str) -> str:
+        lines = [line for line in TOY_RECIPE.splitlines() if not line.startswith(("batchRows", "learningRate"))]
+        rate = "" if "learningRate" in METHODS[name] else "learningRate: 0.01\n"
+        text = "\n".join(lines) + f"\nbatchRows: 3\nevaluateSteps: 3\n{rate}{METHODS[name]}"
+        (recipes / f"toy-{name}.yaml").write_text(text)
+        return f"toy-{name}"
+
+    return write
+
+
+def _trained(settings: Settings, recipes: Path, *, ranks: int, death: Death | None = None) -> list[int]:
+    """Exit codes of `train` by so many ranks."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    processes = [
+        start(
+            "train",
+            settings,
+            recipes,
+            death or Death(),
+            environment={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"},
+        )
+        for rank in range(ranks)
+    ]
+    return [exit_code(process) for process in processes]
+
+
+def _lines(settings: Settings, figure: str = "loss") -> list[float]:
+    text = (Path(settings.attempt_url) / "metrics.jsonl").read_text()
+    return [line[figure] for line in map(json.loads, text.splitlines()) if figure in line]
+
+
+def _report(settings: Settings) -> Report:
+    return Report.model_validate(json.loads((Path(settings.attempt_url) / "report.json").read_text()))
+
+
+@pytest.mark.requirement("D66")
+@pytest.mark.parametrize("name", METHODS)
+def test_two_ranks_lose_what_one_loses(
+    make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], name: str
+) -> None:
+    one, two = (make_settings(folder, recipe=recipe(name)) for folder in ("one", "two"))
+    for settings in (one, two):
+        run_step("prepare", settings, Sinks())
+
+    assert _trained(one, recipes, ranks=1) == [Exit.DONE]
+    assert _trained(two, recipes, ranks=2) == [Exit.DONE, Exit.DONE]
+
+    assert _lines(two) == pytest.approx(_lines(one), rel=1e-5)
+    assert _lines(two, "gradNorm") == pytest.approx(_lines(one, "gradNorm"), rel=1e-4)
+    assert _lines(two, "evalLoss") == pytest.approx(_lines(one, "evalLoss"), rel=1e-5)
+    assert _report(two).world_size == 2
+    assert len(_lines(two)) == 8
+    assert _lines(two)[-1] < _lines(two)[0]
+
+
+@pytest.mark.requirement("D66", "E78")
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_training_goes_on_with_another_number_of_ranks(
+    make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], first: int, then: int
+) -> None:
+    straight, broken = (make_settings(folder, recipe=recipe("fsdp2")) for folder in ("straight", "broken"))
+    for settings in (straight, broken):
+        run_step("prepare", settings, Sinks())
+
+    assert _trained(straight, recipes, ranks=1) == [Exit.DONE]
+    assert set(_trained(broken, recipes, ranks=first, death=Death("step", 3, SIGTERM))) == {Exit.STOPPED}
+    assert _report(broken).steps == 3
+    assert set(_trained(broken, recipes, ranks=then)) == {Exit.DONE}
+
+    assert _report(broken).resumed_from == 3
+    assert _lines(broken) == pytest.approx(_lines(straight), rel=1e-5)
