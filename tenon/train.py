@@ -51,19 +51,19 @@ def run(options: argparse.Namespace) -> int:
     divided = _divided(settings, options.nproc)
 
     def steps() -> int:
-        for name in STEPS:
-            if is_needed(name, divided):
-                bar.close()  # the first rank has the terminal
-                if code := launch(name, divided):
-                    return code
-            else:
-                run_step(name, settings, bar)
+        try:
+            for name in STEPS:
+                if is_needed(name, divided):
+                    bar.close()  # the first rank has the terminal
+                    if code := launch(name, divided):
+                        return code
+                else:
+                    run_step(name, settings, bar)
+        finally:
+            bar.close()  # the reason of an end is the last line
         return 0
 
-    try:
-        code = ended(steps)
-    finally:
-        bar.close()
+    code = ended(steps)
     if code == 0:
         _answer(settings, as_json=options.json)
     return int(code)
