@@ -1,0 +1,236 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from trainer.attempt import AttemptFolder
+from trainer.contract.bucket import ADAPTER, CARD, MANIFEST, REPORT
+from trainer.contract.recipe import Recipe
+from trainer.contract.report import Evaluation, Interval, Score, Usage
+from trainer.merge import merge
+from trainer.model.adapter import Adapted
+from trainer.model.base import load
+from trainer.outcomes import BadInput
+from trainer.pipeline import run_step
+from trainer.publishing import exports
+from trainer.publishing.card import Making, card
+from trainer.publishing.checking import check
+from trainer.publishing.gguf_export import write_gguf
+from trainer.publishing.licences import forbids_commercial_use, needs_reading
+from trainer.publishing.manifest import seal
+from trainer.settings import Origin, Settings
+from trainer.sinks import Sinks
+from trainer.tests import published, toy
+from trainer.tests.conftest import MakeSettings
+
+RECIPE = Recipe.model_validate({"rank": 4, "alpha": 8, "gpusPerNode": 0})
+
+
+@pytest.mark.requirement("C49")
+@pytest.mark.parametrize(
+    ("licence", "forbids"),
+    [
+        ("CC-BY-NC-4.0", True),
+        ("cc-by-nc-sa-3.0", True),
+        ("CC-BY-4.0", False),
+        ("Apache-2.0", False),
+        ("MIT", False),
+        ("CC-BY-NC-4.0 AND MIT", True),
+        ("MIT AND (CC-BY-NC-4.0)", True),
+        ("CC-BY-NC-4.0 OR MIT", False),
+        ("PolyForm-Noncommercial-1.0.0", True),
+        ("research-only", True),
+        ("NCSA", False),
+        ("llama3.1", False),
+    ],
+)
+def test_a_licence_permits_commercial_use_or_forbids_it(licence: str, forbids: bool) -> None:  # noqa: FBT001
+    assert forbids_commercial_use(licence) is forbids
+
+
+@pytest.mark.parametrize(("licence", "unclear"), [("llama3.1", True), ("other", True), ("gemma", True), ("MIT", False)])
+def test_terms_that_a_name_does_not_tell_are_to_be_read(licence: str, unclear: bool) -> None:  # noqa: FBT001
+    assert needs_reading(licence) is unclear
+
+
+def card_of(tmp_path: Path, **changes: Any) -> str:
+    made = published.made(tmp_path, **changes)
+    return card(Making(made.settings.job, made.recipe, made.report, made.base_digest, Origin(), "none"))
+
+
+def test_a_card_says_what_is_not_known(tmp_path: Path) -> None:
+    text = card_of(tmp_path, licences={"base": "llama3.1"})
+
+    assert "licence of its base, `llama3.1`, has conditions" in text
+    assert "licence of its data is not stated" in text
+    assert "no interval measured" in text
+    assert "CO2 not computed" in text
+
+
+def test_a_card_gives_figures_with_their_intervals(tmp_path: Path) -> None:
+    before, after = (Interval(value=value, low=value - 0.1, high=value + 0.1) for value in (2.0, 1.0))
+    score = Score(before=before, after=after, rows=10)
+    text = card_of(tmp_path, evaluation=Evaluation(loss=score, scores={"bleu": score}))
+
+    assert "- bleu: 2.0000 [1.9000, 2.1000], then 1.0000 [0.9000, 1.1000], over 10 rows" in text
+
+
+def test_a_card_marks_what_is_not_for_commercial_use(tmp_path: Path) -> None:
+    assert "forbids commercial use" in card_of(tmp_path, non_commercial=True, usage=Usage(co2_grams=3))
+
+
+def test_text_of_a_job_is_no_markup_in_a_card(tmp_path: Path) -> None:
+    made = published.made(tmp_path)
+    job = made.settings.job.model_copy(update={"data": "x` **bold**\n# Title <script>"})
+    text = card(Making(job, made.recipe, made.report, made.base_digest, Origin(), "none"))
+
+    assert "`x' **bold** # Title <script>`" in text
+
+
+def test_merged_weights_that_answer_otherwise_than_base_and_adapter_are_refused(base: Path, tmp_path: Path) -> None:
+    rows = [list(range(3, 40))]
+    adapter = adapter_of(base, tmp_path / "adapter")
+    merged = merge(base, adapter, tmp_path / "merged")
+
+    assert exports.checked(base, adapter, merged, RECIPE, rows=rows)["logitDifference"] < 1e-4
+    with pytest.raises(BadInput, match="exports: merged weights change the logits"):
+        exports.checked(base, adapter, base, RECIPE, rows=rows)
+
+
+def adapter_of(base: Path, folder: Path) -> Path:
+    """An adapter that changes the toy's answers."""
+    model = Adapted(load(base, precision="fp32"), RECIPE, seed=1)
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for weight in model.parameters.values():
+            weight.normal_(std=0.2)
+    model.save(folder, {"baseDigest": "0" * 64})
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_gguf_file_gives_the_same_model_back(base: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    write_gguf(base, tmp_path / "toy.gguf", name="toy")
+    read = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="toy.gguf", dtype=torch.float32)
+
+    wanted = load(base, precision="fp32").state_dict()
+    for name, weight in read.state_dict().items():
+        torch.testing.assert_close(weight, wanted[name].half().float(), rtol=0, atol=0, msg=name)
+
+
+def test_a_gguf_file_keeps_words_controls_and_template(base: Path, tmp_path: Path) -> None:
+    import gguf
+
+    write_gguf(base, tmp_path / "toy.gguf", name="toy")
+    fields = gguf.GGUFReader(tmp_path / "toy.gguf").fields
+
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    kinds = fields["tokenizer.ggml.token_type"].contents()
+    assert [tokens[number] for number, kind in enumerate(kinds) if kind == 3] == toy.CONTROLS
+    assert fields["tokenizer.chat_template"].contents() == toy.TEMPLATE
+    assert tokens[fields["tokenizer.ggml.eos_token_id"].contents()] == "<|im_end|>"
+
+
+BAD_MODELS = {
+    "architecture": ({"architectures": ["GPT2LMHeadModel"]}, "is GPT2LMHeadModel; leave gguf out"),
+    "positions": ({"rope_scaling": {"rope_type": "llama3"}}, "scaled positions"),
+    "biases": ({"attention_bias": True}, "biases"),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), BAD_MODELS.values(), ids=BAD_MODELS)
+def test_a_shape_that_gguf_is_not_written_for_is_refused_by_name(
+    base: Path, tmp_path: Path, change: dict[str, Any], text: str
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((base / name).read_bytes())
+    config = {**json.loads((base / "config.json").read_text()), **change}
+    (folder / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(BadInput, match=text):
+        write_gguf(folder, tmp_path / "x.gguf", name="x")
+
+
+@pytest.fixture
+def trained(make_settings: MakeSettings, tmp_path: Path) -> Settings:
+    """An evaluated attempt whose version goes to a local folder."""
+    told = make_settings(data_licence="CC-BY-NC-4.0", exports=("merged", "gguf"), model="replies")
+    for name in ("prepare", "train", "evaluate"):
+        run_step(name, told, Sinks())
+    return replace(told, version_url=str(tmp_path / "bucket/models/v"))
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")  # peft asks transformers by an old name
+@pytest.mark.requirement("C49")
+def test_a_version_carries_its_forms_and_its_licences(trained: Settings) -> None:
+    run_step("publish", trained, Sinks())
+
+    folder = Path(str(trained.version_url))
+    found = check(folder, public_key=None)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert found.findings == ()
+    assert (manifest["nonCommercial"], manifest["licences"]) == (True, {"data": "CC-BY-NC-4.0"})
+    assert manifest["exports"]["merged"]["logitDifference"] <= manifest["exports"]["merged"]["tolerance"]
+    assert {"adapter/adapter_model.safetensors", "merged/model.safetensors"} <= manifest["files"].keys()
+    assert manifest["exports"]["gguf"]["file"] == "replies-local.gguf"
+    assert "forbids commercial use" in (folder / CARD).read_text()
+    loads_in_plain_peft(Path(trained.job.base), folder / "adapter")
+
+    before = (folder / MANIFEST).read_bytes()
+    run_step("publish", trained, Sinks())
+    assert (folder / MANIFEST).read_bytes() == before
+
+
+def loads_in_plain_peft(base: Path, adapter: Path) -> None:
+    """The adapter as it is published goes onto the base by peft's own means, and has an effect."""
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    ids = torch.arange(3, 40)[None]
+    alone = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    with torch.no_grad():
+        before = alone(ids).logits
+        tuned = PeftModel.from_pretrained(alone, str(adapter))
+        assert not torch.allclose(tuned(ids).logits, before, atol=1e-3)
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, base: Path, make_settings: MakeSettings) -> Settings:
+    """An attempt that was evaluated, made without training."""
+    told = make_settings()
+    attempt = AttemptFolder.of(told)
+    adapter_of(base, attempt.local / ADAPTER)
+    attempt.write_report(published.report("a" * 64, status="evaluated"))
+    return replace(told, version_url=str(tmp_path / "bucket/models/v"))
+
+
+def test_a_version_of_other_weights_is_never_replaced(evaluated: Settings) -> None:
+    there = Path(str(evaluated.version_url))
+    there.mkdir(parents=True)
+    seal(there, {"adapterDigest": "f" * 64})
+
+    with pytest.raises(BadInput, match="a version is never replaced, so start a new job"):
+        run_step("publish", evaluated, Sinks())
+
+
+def test_a_base_that_is_another_by_now_is_refused(evaluated: Settings) -> None:
+    with pytest.raises(BadInput, match="is not the folder that the job was trained on"):
+        run_step("publish", evaluated, Sinks())
+
+
+def test_a_publishing_that_was_killed_after_its_manifest_is_done(evaluated: Settings) -> None:
+    there = Path(str(evaluated.version_url))
+    there.mkdir(parents=True)
+    (there / REPORT).write_text(published.report("a" * 64).model_dump_json(by_alias=True))
+    seal(there, {"adapterDigest": "a" * 64})
+
+    run_step("publish", evaluated, Sinks())
+
+    assert AttemptFolder.of(evaluated).report() == published.report("a" * 64)
