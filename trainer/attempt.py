@@ -3,6 +3,7 @@
 Steps run in pods of their own, so whatever the next step or a later attempt needs goes through the bucket.
 """
 
+import errno
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from pydantic import ValidationError
 from trainer import storage
 from trainer.contract.bucket import REPORT
 from trainer.contract.report import Report
-from trainer.outcomes import Unavailable
+from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import to_json, write_whole
 from trainer.settings import Settings
+
+_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}  # trying again changes nothing
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class AttemptFolder:
 
     @classmethod
     def of(cls, settings: Settings) -> "AttemptFolder":
+        """Raises BadInput when the folder is not to be written to, Unavailable when the disk refuses for now."""
         if storage.is_remote(settings.attempt_url):
             made = cls(settings.work / "attempt", settings.attempt_url)
         else:
@@ -33,7 +37,8 @@ class AttemptFolder:
         try:
             made.local.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise Unavailable(f"{made.local}: cannot be made ({error.strerror}); give another folder") from error
+            kind = BadInput if error.errno in _NOT_OURS else Unavailable
+            raise kind(f"{made.local}: cannot be made ({error.strerror}); give another folder") from error
         return made
 
     def push_file(self, name: str) -> None:

@@ -43,19 +43,32 @@ ROOMS = {
     ("durability/checkpoint.py", "_bring"): "upload",
     ("durability/checkpoint.py", "newest"): "resuming",
     ("loop.py", "_measure"): "measuring",
+    ("prepare.py", "run"): "preparing",
     ("evaluate.py", "run"): "evaluation",
 }
 # Moments that are a call. "step" is the sink's, after each step.
-_CALLS = {"micro-step": ("model/loss.py", "summed_loss"), "save": ("publishing/manifest.py", "seal")}
+_CALLS = {
+    "micro-step": ("model/loss.py", "summed_loss"),
+    "save": ("publishing/manifest.py", "seal"),
+    "load": ("model/base.py", "load"),
+}
 
 
 @dataclass(frozen=True)
 class Death:
-    """The nth time that `moment` (a room, or a call) comes: a signal to the process itself. 0: never."""
+    """The nth time that `moment` (a room, or a call) comes: a signal to the process itself. 0: never.
+
+    then: a second one, where the first did not end it.
+    """
 
     moment: str = "step"
     number: int = 0
     with_signal: signal.Signals = signal.SIGKILL
+    then: "Death | None" = None
+
+    @property
+    def all(self) -> list["Death"]:
+        return [self, *(self.then.all if self.then is not None else [])]
 
 
 @dataclass(frozen=True)
@@ -119,8 +132,9 @@ class _Tracer:
         if not code.co_filename.startswith(_CODE) or code.co_filename.startswith(_TESTS):
             return None
         called = (code.co_filename.removeprefix(_CODE), code.co_name)
-        if called == _CALLS.get(self._death.moment):
-            self._count(self._death.moment, frame)
+        for moment, call in _CALLS.items():
+            if called == call:
+                self._count(moment, frame)
         if called in ROOMS:
             self._stack().append(ROOMS[called])
         return self._line
@@ -141,11 +155,12 @@ class _Tracer:
 
     def _count(self, moment: str, frame: FrameType) -> None:
         self.lines[moment] += 1
-        if moment == self._death.moment and self.lines[moment] == self._death.number:
-            if self._notes is not None:
-                where = f"{moment} {frame.f_code.co_filename.removeprefix(_CODE)}:{frame.f_lineno}"
-                (self._notes.folder / "place").write_text(where)
-            os.kill(os.getpid(), self._death.with_signal)
+        for death in self._death.all:
+            if (moment, self.lines[moment]) == (death.moment, death.number):
+                if self._notes is not None:
+                    where = f"{moment} {frame.f_code.co_filename.removeprefix(_CODE)}:{frame.f_lineno}"
+                    (self._notes.folder / "place").write_text(where)
+                os.kill(os.getpid(), death.with_signal)
 
 
 def train(settings: Settings, recipes: Path, death: Death) -> int:

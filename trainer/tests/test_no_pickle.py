@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.contract.bucket import MANIFEST
+from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters
 from trainer.pipeline import STEPS, run_step
@@ -36,6 +37,7 @@ def left(tmp_path_factory: pytest.TempPathFactory, base: Path, recipes: Path) ->
         data=str(toy.write_rows(folder / "train.jsonl", toy.rows(40))),
         recipe="toy",
         hyperparameters=Hyperparameters(max_steps=3),
+        checks=Checks(generations=1, generated_tokens=2),
     )
     settings = Settings(job, str(folder / "attempt"), folder / "work", version_url=str(folder / "version"))
     with pytest.MonkeyPatch.context() as patch:
