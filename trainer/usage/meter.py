@@ -5,7 +5,6 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from trainer.contract.report import Usage
 from trainer.usage.energy import GpuEnergy, of_processors
 from trainer.usage.trace import Mark, Seconds, Trace
 
@@ -69,15 +68,6 @@ class Meter:
             peak_gpu_memory_bytes=_most_gpu_memory() if self.gpus else 0,
             energy_wh=of_processors(used.cpu) if measured is None else measured,
             energy_estimated=measured is None,
-        )
-
-    def added_to(self, before: Usage) -> Usage:
-        """Usage of the attempt up to now, when it was `before` at the start of this step."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT
-        return Usage(
-            cpu_seconds=round(before.cpu_seconds + self.used.cpu, 3),
-            gpu_seconds=round(before.gpu_seconds + self.used.gpu, 3),
-            peak_memory_bytes=max(before.peak_memory_bytes, peak),
         )
 
 
