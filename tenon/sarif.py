@@ -1,7 +1,10 @@
 """Findings as SARIF 2.1.0, the form that code scanning reads (OASIS standard, sections 3.13 - 3.28)."""
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -34,6 +37,9 @@ def sarif(rules: Sequence[Rule], findings: Iterable[Finding]) -> dict[str, Any]:
     index = {rule.id: number for number, rule in enumerate(rules)}
     driver = {"name": "tenon", "rules": [_rule(rule) for rule in rules]}
     results = [_result(finding, index[finding.rule]) for finding in findings]
+    for result, identity in zip(results, _identities(results), strict=True):
+        # by this an alert stays the same one while lines above it come and go; code scanning reads no other key
+        result["partialFingerprints"] = {"primaryLocationLineHash": identity}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
 
 
@@ -51,3 +57,13 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
         "message": {"text": finding.message},
     }
     return made | ({"locations": [{"physicalLocation": place}]} if finding.file else {})
+
+
+def _identities(results: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A text for each, from its rule, file and message; the second that says the same in a file is number 2 of it."""
+    seen = Counter[str]()
+    for result in results:
+        files = [place["physicalLocation"]["artifactLocation"]["uri"] for place in result.get("locations", ())]
+        said = json.dumps([result["ruleId"], files, result["message"]["text"]])
+        seen[said] += 1
+        yield f"{sha256(said.encode()).hexdigest()[:16]}:{seen[said]}"

@@ -3,12 +3,14 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tenon.__main__ import main
+from tenon.sarif import Finding, Rule, sarif
 
 pytestmark = pytest.mark.usefixtures("each_tree_proved_once")
 ROOT = Path(__file__).parents[2]
@@ -203,3 +205,15 @@ def test_one_tenants_change_is_judged_against_everyone(prove: Prove, opened: Pat
 def test_an_option_that_cannot_be_met_is_bad_input(words: tuple[str, ...], why_not: str, prove: Prove) -> None:
     code, _, said = prove(ROOT, *words)
     assert (code, why_not in said) == (2, True)
+
+
+def test_an_alert_is_told_by_what_it_says_and_not_by_its_line() -> None:
+    rule = Rule("TN1", "one", "says one thing")
+    found = [Finding("TN1", "error", message, "a.yaml", line) for message, line in (("x", 1), ("y", 2), ("x", 9))]
+    moved = [replace(finding, line=finding.line + 7) for finding in found]
+    first, second = (
+        [each["partialFingerprints"]["primaryLocationLineHash"] for each in sarif([rule], these)["runs"][0]["results"]]
+        for these in (found, moved)
+    )
+    assert first == second
+    assert len(set(first)) == 3
