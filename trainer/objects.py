@@ -52,14 +52,22 @@ class Bucket:
         with self._answered(key):
             self._client.put_object(Bucket=self._name, Key=key, Body=content)
 
-    def download(self, key: str, to: Path) -> None:
+    def download(self, key: str, to: Path, *, most: int | None = None) -> None:
+        """In ranges; one whose connection drops is asked for again. most: bytes; of a larger object none is read."""
         partial = to.with_name(f"{to.name}.{os.getpid()}.partial")  # ranks of one pod may fetch the same
         try:
             with self._answered(key):
+                if most is not None:
+                    self._refuse_larger(key, most)
                 self._client.download_file(self._name, key, str(partial))
         except _Missing as error:
             raise NotThere(f"s3://{self._name}/{key}: is not there; upload it or mend the URL") from error
         partial.replace(to)
+
+    def _refuse_larger(self, key: str, most: int) -> None:
+        length = int(self._client.head_object(Bucket=self._name, Key=key)["ContentLength"])
+        if length > most:
+            raise BadInput(f"s3://{self._name}/{key}: has {length} bytes and {most} are allowed; give a smaller file")
 
     def upload(self, path: Path, key: str) -> None:
         with self._answered(key):

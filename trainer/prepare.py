@@ -94,11 +94,12 @@ def _files(job: TrainingJob, work: Path) -> Files:
     """The files of the job, each in a folder of its own, because they may have the same name."""
     tests = (_file(url, work / f"test-{number}") for number, url in enumerate(job.filters.decontaminate))
     evaluation = _file(job.evaluation, work / "evaluation") if job.evaluation else None
-    return Files(_file(job.data, work / "data"), evaluation, tuple(tests))
+    data = _file(job.data, work / "data", most_bytes=job.filters.max_bytes)
+    return Files(data, evaluation, tuple(tests))
 
 
-def _file(url: str, folder: Path) -> File:
-    path = storage.fetch_file(url, folder)
+def _file(url: str, folder: Path, *, most_bytes: int | None = None) -> File:
+    path = storage.fetch_file(url, folder, most_bytes=most_bytes)
     return File(path, Source(uri=url, sha256=sha256_of(path), bytes=path.stat().st_size))
 
 

@@ -20,7 +20,7 @@ class Place(Protocol):
 
     def read(self, key: str) -> bytes | None: ...
     def write(self, key: str, content: bytes) -> None: ...
-    def download(self, key: str, to: Path) -> None: ...
+    def download(self, key: str, to: Path, *, most: int | None = None) -> None: ...
     def upload(self, path: Path, key: str) -> None: ...
     def folders(self, key: str) -> list[str]: ...
     def size(self, key: str) -> int: ...
@@ -43,10 +43,11 @@ def write(url: str, content: bytes) -> None:
     place.write(key, content)
 
 
-def fetch_file(url: str, folder: Path) -> Path:
+def fetch_file(url: str, folder: Path, *, most_bytes: int | None = None) -> Path:
     """A local path with the content of `url`: the file itself, or a copy of the object in `folder`.
 
-    Raises BadInput when it is not there or may not be read, Unavailable when the store does not answer.
+    most_bytes: of a larger object nothing is read. Raises BadInput when it is not there, too large or may not be read,
+    Unavailable when the store does not answer.
     """
     if not is_remote(url):
         if not Path(url).is_file():
@@ -55,7 +56,7 @@ def fetch_file(url: str, folder: Path) -> Path:
     place, key = _at(url)
     to = folder / Path(key).name
     folder.mkdir(parents=True, exist_ok=True)
-    place.download(key, to)
+    place.download(key, to, most=most_bytes)
     return to
 
 
@@ -155,7 +156,8 @@ class _Disk:
             Path(key).parent.mkdir(parents=True, exist_ok=True)
             manifest.write_whole(Path(key), content)
 
-    def download(self, key: str, to: Path) -> None:
+    def download(self, key: str, to: Path, *, most: int | None = None) -> None:
+        del most  # local files are read where they are; their readers know the bound
         with _disk(str(to)):
             shutil.copyfile(key, to)
 
