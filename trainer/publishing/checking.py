@@ -87,10 +87,11 @@ def _code(folder: Path) -> list[Finding]:
     """Nothing in the folder may run when it is loaded, by its name or by its content."""
     text = "may run code when it is loaded; a version holds safetensors, GGUF, JSON and text"
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    return [Finding("code", path.relative_to(folder).as_posix(), text) for path in paths if _may_run(path)]
+    return [Finding("code", path.relative_to(folder).as_posix(), text) for path in paths if may_run(path)]
 
 
-def _may_run(path: Path) -> bool:
+def may_run(path: Path) -> bool:
+    """Whether loading the file by the usual means could run code: a pickle, or a program."""
     if path.suffix in _EXECUTABLE:
         return True
     if path.suffix == _WEIGHTS:  # begins with a length, which may be any bytes, and is never unpickled

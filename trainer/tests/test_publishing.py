@@ -17,7 +17,7 @@ from trainer.outcomes import BadInput
 from trainer.pipeline import run_step
 from trainer.publishing import exports
 from trainer.publishing.card import Making, card
-from trainer.publishing.checking import check
+from trainer.publishing.checking import check, may_run
 from trainer.publishing.gguf_export import write_gguf
 from trainer.publishing.licences import forbids_commercial_use, needs_reading
 from trainer.publishing.manifest import seal
@@ -182,6 +182,9 @@ def test_a_version_carries_its_forms_and_its_licences(trained: Settings) -> None
     assert manifest["exports"]["gguf"]["file"] == "replies-local.gguf"
     assert "forbids commercial use" in (folder / CARD).read_text()
     loads_in_plain_peft(Path(trained.job.base), folder / "adapter")
+
+    made = [*Path(trained.attempt_url).rglob("*"), *folder.rglob("*")]
+    assert [path for path in made if path.is_file() and may_run(path)] == []
 
     before = (folder / MANIFEST).read_bytes()
     run_step("publish", trained, Sinks())
