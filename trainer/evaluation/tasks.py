@@ -43,36 +43,45 @@ def configurations(folder: Path, work: Path) -> list[dict[str, Any]]:
 
     work: where the data is copied to by the library that reads it.
     """
-    found = []
-    for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")]):
-        try:
-            task = yaml.safe_load(path.read_text(encoding="utf-8"))  # knows no `!function`
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise BadInput(f"checks.tasks: {path.name}: is no plain YAML ({reason}); `!function` is not run") from error
-        if not isinstance(task, dict) or not isinstance(task.get("task"), str):
-            raise BadInput(f"checks.tasks: {path.name}: has no `task` with a name; write one task a file")
-        if task.get("dataset_path") not in _LOCAL:
-            text = f"dataset_path {task.get('dataset_path')!r} is not read from a file; use one of {', '.join(_LOCAL)}"
-            raise BadInput(f"checks.tasks: {path.name}: {text}")
-        given = task.get("dataset_kwargs") or {}
-        files = {split: str(_data_file(folder, name, path)) for split, name in (given.get("data_files") or {}).items()}
-        found.append({**task, "dataset_kwargs": {**given, "data_files": files, "cache_dir": str(work / "datasets")}})
+    found = [_configuration(path, work) for path in sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])]
     if not found:
         raise BadInput(f"checks.tasks: {folder} holds no task file (*.yaml); name a folder of lm-eval tasks")
     return found
 
 
-def _data_file(folder: Path, name: object, task: Path) -> Path:
+def _configuration(path: Path, work: Path) -> dict[str, Any]:
+    where = f"checks.tasks: {path.name}"
+    try:
+        task = yaml.safe_load(path.read_text(encoding="utf-8"))  # knows no `!function`
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise BadInput(f"{where}: is no plain YAML ({reason}); `!function` is not run") from error
+    if not isinstance(task, dict) or not isinstance(task.get("task"), str):
+        raise BadInput(f"{where}: has no `task` with a name; write one task a file")
+    if (kind := task.get("dataset_path")) not in _LOCAL:
+        raise BadInput(f"{where}: dataset_path {kind!r} is not read from a file; use one of {', '.join(_LOCAL)}")
+    given = task.get("dataset_kwargs")
+    named = given.get("data_files") if isinstance(given, dict) else None
+    if not isinstance(named, dict) or not named:
+        raise BadInput(f"{where}: names no data file; write `dataset_kwargs: {{data_files: {{test: rows.jsonl}}}}`")
+    files = {split: str(_data_file(path.parent, name, where)) for split, name in named.items()}
+    return {**task, "dataset_kwargs": {**given, "data_files": files, "cache_dir": str(work / "datasets")}}
+
+
+def _data_file(folder: Path, name: object, where: str) -> Path:
     path = (folder / str(name)).resolve()
     if not path.is_file() or not path.is_relative_to(folder.resolve()):
-        raise BadInput(f"checks.tasks: {task.name}: data file {name!r} is not in its folder; put it beside the task")
+        raise BadInput(f"{where}: data file {name!r} is not in its folder; put it beside the task")
     return path
 
 
 def refuse_absent() -> None:
     """Raise BadInput where lm-eval is not installed."""
-    if importlib.util.find_spec("lm_eval") is None:
+    try:
+        is_there = importlib.util.find_spec("lm_eval") is not None
+    except ValueError:  # what Python says of a module that was barred
+        is_there = False
+    if not is_there:
         raise BadInput("checks.tasks: lm-eval is not installed; install the extra `tasks`, or leave them out")
 
 
