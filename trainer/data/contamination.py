@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from trainer.data.ngrams import Grams, Numbers
 
@@ -36,17 +35,17 @@ class TestRuns:
     __test__ = False  # for pytest: no test
 
     def __init__(self, rows: Iterable[tuple[int, str]], numbers: Numbers) -> None:
-        """rows: number and normalised text of each test row."""
-        runs, owners = array("Q"), array("q")
+        """rows: number, below 2^31, and normalised text of each test row."""
+        found, owners = array("Q"), array("i")
         for number, text in rows:
-            found = _runs(text, numbers)
-            runs.frombytes(found.tobytes())
-            owners.extend([number] * len(found))
-        unsorted = np.frombuffer(runs, dtype=np.uint64) if runs else np.empty(0, dtype=np.uint64)
+            runs = _runs(text, numbers)
+            found.frombytes(runs.tobytes())
+            owners.extend([number] * len(runs))
+        unsorted = np.frombuffer(found, dtype=np.uint64) if found else np.empty(0, dtype=np.uint64)
         order = np.argsort(unsorted, kind="stable")
-        self._runs, self._first = np.unique(unsorted[order], return_index=True)
-        self._owners: npt.NDArray[np.int64] = np.array(owners, dtype=np.int64)[order]
-        self._holders: dict[int, list[int]] = {}
+        self._runs = unsorted[order]  # a run stands here once for each row that has it
+        self._owners = np.array(owners, dtype=np.int32)[order]
+        self._holders: dict[int, list[int]] = {}  # by the first place of a run
         self._numbers, self._rows = numbers, 0
 
     def __len__(self) -> int:
@@ -56,7 +55,9 @@ class TestRuns:
         """A training row, by its number and normalised text."""
         self._rows += 1
         runs = _runs(text, self._numbers)
-        places = np.minimum(np.searchsorted(self._runs, runs), len(self._runs) - 1)
+        places = np.searchsorted(self._runs, runs)
+        inside = places < len(self._runs)
+        runs, places = runs[inside], places[inside]
         for place in places[self._runs[places] == runs].tolist():
             holders = self._holders.setdefault(place, [])
             if len(holders) <= COMMON:
@@ -86,9 +87,9 @@ class TestRuns:
     def _hits(self) -> Iterator[tuple[list[int], list[int]]]:
         """For each run that was met, its test rows and its training rows; none of a common phrase."""
         common = min(COMMON, max(1, self._rows // 10))
-        ends = [*self._first[1:].tolist(), len(self._owners)]
         for place, training in sorted(self._holders.items()):
-            owners = self._owners[self._first[place] : ends[place]].tolist()
+            end = int(np.searchsorted(self._runs, self._runs[place], side="right"))
+            owners = self._owners[place:end].tolist()
             yield owners, training if len(training) <= common else []
 
 

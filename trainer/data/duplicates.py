@@ -66,7 +66,7 @@ class _Sets:
 def alike(texts: Texts, signatures: Signatures, *, threshold: float = NEAR) -> Alike:
     """signatures: of the runs of 5 words of each text."""
     clusters, copies = _Sets(len(texts)), _Sets(len(texts))
-    numbers, compared = Numbers(), set[tuple[int, int]]()
+    numbers, compared = Numbers(), set[int]()
 
     @lru_cache(maxsize=4096)
     def text(row: int) -> Grams:
@@ -78,11 +78,12 @@ def alike(texts: Texts, signatures: Signatures, *, threshold: float = NEAR) -> A
 
     for pairs in candidates(signatures.rows(), threshold):
         for one, other in pairs.tolist():
-            if (one, other) in compared or copies.first(one) == copies.first(other):
+            pair = one * len(texts) + other
+            if pair in compared or copies.first(one) == copies.first(other):
                 continue
             if len(compared) >= _REMEMBERED:
                 compared.clear()
-            compared.add((one, other))
+            compared.add(pair)
             if similarity(text(one), text(other)) >= threshold:
                 clusters.join(one, other)
                 if similarity(answer(one), answer(other)) >= threshold:

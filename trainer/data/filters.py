@@ -66,15 +66,13 @@ class RowFilters:
     def _passed(self, row: Row) -> Row | None:
         """The row as it is trained on, or None."""
         changed, hits = redacted_row(row) if self._filters.personal_data != "keep" else (row, Counter[str]())
-        reason = self._text_fault(row)
+        reason = SAME_ANSWERS if changed.rejected and changed.rejected == changed.turns else self._text_fault(row)
         if reason is None and hits:
             self.personal += hits
             reason = PERSONAL if self._filters.personal_data == "drop" else None
         return None if self._drops(reason) else changed
 
     def _text_fault(self, row: Row) -> str | None:
-        if row.rejected and row.rejected == row.turns:
-            return SAME_ANSWERS
         if self._filters.repetition and repeats_itself("\n".join(turn.text for turn in row.turns if turn.learned)):
             return REPEATS
         if self._languages is not None and not self._languages.keeps(row.text):
