@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, cast
 
 from trainer.data.elements import Decoder, elements
 from trainer.data.fields import Fault
+from trainer.data.rows import Counted
 from trainer.outcomes import BadInput
 
 LONGEST = 8 << 20  # bytes of one row
@@ -33,12 +34,8 @@ Found = tuple[int, Any]  # number of the row and its value, or the Fault that st
 class Rows:
     """counted: what the numbers are, from 1."""
 
-    counted: Literal["line", "row"]
+    counted: Counted
     found: Iterator[Found]
-
-    def place(self, number: int, shown_as: str) -> str:
-        """Where a row is, as editors and people say it."""
-        return f"{shown_as}:{number}" if self.counted == "line" else f"{shown_as} row {number}"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
 from trainer.data import filters
 from trainer.data.duplicates import RUN
@@ -14,7 +15,7 @@ from trainer.data.filters import Accepted, RowFilters
 from trainer.data.minhash import Signatures
 from trainer.data.ngrams import Numbers, normalised
 from trainer.data.progress import BATCH
-from trainer.data.rows import Row, Turn
+from trainer.data.rows import Counted, Row, Turn, place
 from trainer.data.spool import Spool
 from trainer.data.toxicity import is_abusive
 from trainer.outcomes import BadInput
@@ -61,7 +62,13 @@ class Intake:
         try:
             return self._filters.accepted(batch)
         except BadInput as error:
-            raise BadInput(re.sub(r"^line (\d+)", rf"{re.escape(shown_as)}:\1", str(error))) from error
+            raise BadInput(_named(str(error), shown_as)) from error
+
+
+def _named(text: str, shown_as: str) -> str:
+    """An error of ChatTokenizer with the file's name: it knows the row alone."""
+    found = re.match(r"(line|row) (\d+)", text)
+    return text if found is None else place(cast("Counted", found[1]), int(found[2]), shown_as) + text[found.end() :]
 
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:

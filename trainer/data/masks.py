@@ -106,21 +106,21 @@ class ChatTokenizer:
 
     def _rendered(self, row: Row, turns: tuple[Turn, ...]) -> "_Rendered":
         if turns[0].role == "text":
-            return _Rendered(row.line, turns[0].content, is_plain=True)
+            return _Rendered(row, turns[0].content, is_plain=True)
         try:
             whole = self._whole(turns, row)
             spans = []
             for number, turn in enumerate(turns):
                 if turn.learned:
                     before = self._template.render(turns[:number], tools=row.tools, prompting=True)
-                    after = self._whole(turns[: number + 1], row)
+                    after = self._whole(turns[: number + 1], row) if number + 1 < len(turns) else whole
                     spans.append((before, after))
         except BadInput as error:
-            raise BadInput(f"line {row.line}: {error}") from error
-        rendered = _Rendered(row.line, whole, tuple(spans))
+            raise BadInput(f"{row.counted} {row.line}: {error}") from error
+        rendered = _Rendered(row, whole, tuple(spans))
         for text in rendered.texts:
             if not whole.startswith(text):
-                raise BadInput(f"line {row.line}: {_where_they_part(text, whole)}")
+                raise BadInput(f"{row.counted} {row.line}: {_where_they_part(text, whole)}")
         return rendered
 
     def _whole(self, turns: tuple[Turn, ...], row: Row) -> str:
@@ -133,19 +133,19 @@ class ChatTokenizer:
     def _masked(self, rendered: "_Rendered", found: Mapping[str, list[int]]) -> Document:
         if rendered.is_plain:
             return self._plain(rendered)
-        ids = found[rendered.whole]
+        ids, row = found[rendered.whole], rendered.row
         learned = np.zeros(len(ids), dtype=np.bool_)
         for before, after in rendered.spans:
             for prefix in (found[before], found[after]):
                 if ids[: len(prefix)] != prefix:
                     raise BadInput(
-                        f"line {rendered.line}: with this chat template the first token of an answer is one with what"
-                        " stands before it, so the answer has no certain place; write the answer without leading white"
-                        " space, or use another base model"
+                        f"{row.counted} {row.line}: with this chat template the first token of an answer is one with"
+                        " what stands before it, so the answer has no certain place; write the answer without leading"
+                        " white space, or use another base model"
                     )
             start, stop = len(found[before]), len(found[after])
             learned[start : self._end_of_turn(ids, start, stop)] = True
-        return Document(rendered.line, np.asarray(ids, dtype=np.int32), learned)
+        return Document(rendered.row.line, np.asarray(ids, dtype=np.int32), learned)
 
     def _plain(self, rendered: "_Rendered") -> Document:
         """Plain text: with the token the tokenizer begins with, if any, and the one that ends it; all learned."""
@@ -153,7 +153,7 @@ class ChatTokenizer:
         if len(ids) > 1 and ids[0] == ids[1] == self._begin:
             ids = ids[1:]  # the text begins with that token itself
         ids = ids if ids[-1:] == [self.end] else [*ids, self.end]
-        return Document(rendered.line, np.asarray(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_))
+        return Document(rendered.row.line, np.asarray(ids, dtype=np.int32), np.ones(len(ids), dtype=np.bool_))
 
     def _end_of_turn(self, ids: list[int], start: int, stop: int) -> int:
         """Past the end-of-turn token; what the template writes after it is never generated, so never learned."""
@@ -172,7 +172,7 @@ class ChatTokenizer:
 class _Rendered:
     """A conversation as text. spans: for each learned turn what stands before its answer, and up to its end."""
 
-    line: int
+    row: Row
     whole: str
     spans: tuple[tuple[str, str], ...] = ()
     is_plain: bool = False

@@ -4,6 +4,7 @@ A file with a bad row is refused as a whole: no row is lost in silence.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from trainer.contract.filters import Filters
@@ -11,7 +12,7 @@ from trainer.contract.recipe import Objective
 from trainer.data.fields import Fault
 from trainer.data.files import opened
 from trainer.data.formats import row_of
-from trainer.data.rows import Row
+from trainer.data.rows import Row, place
 from trainer.outcomes import BadInput
 
 _EVERY = Filters()
@@ -34,11 +35,11 @@ def read_rows(
             if good + bad == filters.max_rows:
                 break
             try:
-                row = _row(found, number, objective)
+                row = replace(_row(found, number, objective), counted=rows.counted)
             except Fault as fault:
                 bad += 1
                 if len(faults) < _SHOWN:
-                    faults.append(f"{rows.place(number, shown_as)}: {fault}")
+                    faults.append(f"{place(rows.counted, number, shown_as)}: {fault}")
             else:
                 good += 1
                 yield row

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool", "text"]
+Counted = Literal["line", "row"]
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,14 @@ class Turn:
         return "\n".join(([self.content] if self.content else []) + calls)
 
 
+def place(counted: Counted, number: int, shown_as: str) -> str:
+    """Where a row is, as editors and people say it."""
+    return f"{shown_as}:{number}" if counted == "line" else f"{shown_as} row {number}"
+
+
 @dataclass(frozen=True)
 class Row:
-    """One conversation and the line it stands on, from 1 (of a JSON list or a Parquet file: its number, from 1).
+    """One conversation and where it stands in its file, from 1; of a JSON list or a Parquet file rows are counted.
 
     rejected: of a preference row the whole conversation with the answer that is not preferred; `turns` is the other
     one. tools: descriptions of the tools that may be called, as JSON schemas in OpenAI's form.
@@ -50,6 +56,7 @@ class Row:
     turns: tuple[Turn, ...]
     rejected: tuple[Turn, ...] = ()
     tools: tuple[Mapping[str, Any], ...] = ()
+    counted: Counted = "line"
 
     @property
     def text(self) -> str:

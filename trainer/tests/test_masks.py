@@ -3,7 +3,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, processors
+from tokenizers import Tokenizer, pre_tokenizers, processors, trainers
 
 from trainer.data.masks import ChatTokenizer
 from trainer.data.rows import Row, Turn
@@ -67,6 +67,19 @@ def test_a_template_that_rewrites_what_came_before_is_refused(base: Path, tmp_pa
 
     with pytest.raises(BadInput, match="line 1: this chat template writes a turn differently"):
         tokenizer.document(TALK)
+
+
+def test_an_answer_that_melts_into_its_prompt_is_refused_by_its_row(base: Path) -> None:
+    row = Row(2, (Turn("user", "q"), Turn("assistant", "\n\na", learned=True)), counted="row")
+    plain = Tokenizer.from_file(str(base / "tokenizer.json"))
+    plain.pre_tokenizer = pre_tokenizers.Split(" ", "isolated")
+    trainer = trainers.BpeTrainer(vocab_size=520, special_tokens=toy.CONTROLS, show_progress=False)
+    plain.train_from_iterator(["assistant\n\n\n"] * 9, trainer)
+    tokenizer = ChatTokenizer(base)
+    tokenizer._tokenizer = plain
+
+    with pytest.raises(BadInput, match=r"row 2: with this chat template the first token .* without leading white"):
+        tokenizer.document(row)
 
 
 def test_a_template_that_never_ends_a_turn_is_refused(base: Path, tmp_path: Path) -> None:

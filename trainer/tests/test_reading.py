@@ -228,3 +228,10 @@ def test_any_bytes_give_rows_or_a_reason(tmp_path_factory: pytest.TempPathFactor
 
     with suppress(BadInput):
         assert all(isinstance(row, Row) for row in read_rows(path, shown_as="d"))
+
+
+def test_of_a_list_rows_are_counted_and_of_lines_lines(tmp_path: Path) -> None:
+    for kind, counted in (("rows.json", "row"), ("rows.parquet", "row"), ("rows.jsonl", "line"), ("rows.csv", "line")):
+        rows = list(read_rows(KINDS[kind](tmp_path / kind), shown_as=kind))
+        assert {row.counted for row in rows} == {counted}
+        assert rows[-1].line == {"rows.csv": 4}.get(kind, 3)
