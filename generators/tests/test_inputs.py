@@ -156,7 +156,7 @@ PLATFORM = [
     (
         "recipe: smollm2-135m-cpu",
         "recipe: nonesuch",
-        "catalogue.smollm2-135m.recipe: 'nonesuch' is no recipe; use one of: smollm2-135m-cpu",
+        "catalogue.smollm2-135m.recipe: 'nonesuch' is no recipe; use one of: llama2-7b-lora-4x8, ",
     ),
     (
         "nodeRanges: [10.0.0.0/16]",
@@ -186,7 +186,7 @@ MODEL = [
         "base: gpt-9 ",
         "base: 'gpt-9' is no base model of the catalogue of platform.yaml; use one of: smollm2-135m",
     ),
-    ("recipe: smollm2-135m-t4", "recipe: none", "recipe: 'none' is no recipe; use one of: smollm2-135m-cpu"),
+    ("recipe: smollm2-135m-t4", "recipe: none", "recipe: 'none' is no recipe; use one of: llama2-7b-lora-4x8, "),
     (
         "[5, 10, 25, 50, 100]",
         "[5, 50, 10, 100]",
