@@ -65,8 +65,10 @@ def run(settings: Settings, sink: Sink) -> None:
             used.write()
             ranks.barrier()
             if ranks.is_first:
-                update = {"usage": used.total(), "evaluation": found}
-                _write(attempt, report.model_copy(update=update), found)
+                report = _with(report.model_copy(update={"usage": used.total()}), found)
+                write_pages(attempt, report)
+                attempt.write_report(report)
+                sink.record(_numbers(report, found))
 
 
 def as_measured(recipe: Recipe) -> Recipe:
@@ -126,10 +128,14 @@ def _judged(
     return found.model_copy(update={"judge": preference})
 
 
-def _write(attempt: AttemptFolder, report: Report, found: Evaluation) -> None:
+def _with(report: Report, found: Evaluation) -> Report:
     loss = found.loss
     assert loss is not None  # noqa: S101 - every evaluation has one
-    update = {"status": "evaluated", "loss_before": loss.before.value, "loss_after": loss.after.value}
-    report = report.model_copy(update=update)
-    write_pages(attempt, report)
-    attempt.write_report(report)
+    losses = {"loss_before": loss.before.value, "loss_after": loss.after.value}
+    return report.model_copy(update={"status": "evaluated", "evaluation": found, **losses})
+
+
+def _numbers(report: Report, found: Evaluation) -> dict[str, float]:
+    """What charts show of the tuned model."""
+    scores = {name: score.after.value for name, score in found.scores.items()}
+    return {"step": report.steps, "evalLoss": report.loss_after or 0.0, **scores}

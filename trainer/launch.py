@@ -21,10 +21,10 @@ from types import FrameType
 from typing import IO, Any
 
 from trainer.contract import steps
-from trainer.contract.steps import PIPELINE, TRIAL, Exit
+from trainer.contract.steps import DRIFT, PIPELINE, TRIAL, Exit
 from trainer.outcomes import BadInput
 
-DIVIDED = frozenset(step.name for step in (*PIPELINE, TRIAL) if step.needs_gpu)  # steps that ranks may share
+DIVIDED = frozenset(step.name for step in (*PIPELINE, TRIAL, DRIFT) if step.needs_gpu)  # steps that ranks may share
 RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 LIFELINE = "TENON_LIFELINE"  # number of a pipe that closes when the launcher dies
 

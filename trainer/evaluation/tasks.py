@@ -61,7 +61,8 @@ def _configuration(path: Path, work: Path) -> dict[str, Any]:
     if (kind := task.get("dataset_path")) not in _LOCAL:
         raise BadInput(f"{where}: dataset_path {kind!r} is not read from a file; use one of {', '.join(_LOCAL)}")
     given = task.get("dataset_kwargs")
-    named = given.get("data_files") if isinstance(given, dict) else None
+    given = given if isinstance(given, dict) else {}
+    named = given.get("data_files")
     if not isinstance(named, dict) or not named:
         raise BadInput(f"{where}: names no data file; write `dataset_kwargs: {{data_files: {{test: rows.jsonl}}}}`")
     files = {split: str(_data_file(path.parent, name, where)) for split, name in named.items()}
