@@ -11,9 +11,10 @@ from typing import Any
 
 from trainer import storage
 from trainer.attempt import AttemptFolder
-from trainer.contract.bucket import ADAPTER, MANIFEST, REPORT
+from trainer.contract.bucket import ADAPTER, MANIFEST, PREPARED, REPORT
 from trainer.contract.job import TrainingJob
 from trainer.contract.report import Report
+from trainer.data.card import JSON, Card
 from trainer.evaluation.pages import write_pages
 from trainer.outcomes import BadInput
 from trainer.publishing import manifest
@@ -41,11 +42,11 @@ def run(settings: Settings, sink: Sink) -> None:
             adapter, base_digest = _adapter(attempt)
             licences = _licences(settings.job, base_digest)
             update = {"licences": licences, "non_commercial": is_non_commercial(licences.values())}
-            folder, exports = _exported(settings, attempt, adapter)
+            folder, exports = _exported(settings, attempt, adapter, licence=licences.get("base"))
             usage.kept()
             update |= {"status": "published", "usage": usage.total()}
             report = report.model_copy(update=update)
-            made = Made(settings, recipe_of(settings.job), report, base_digest)
+            made = Made(settings, recipe_of(settings.job), report, base_digest, _rows(attempt))
             assemble(folder, made, adapter, exports=exports)
             storage.store_folder(folder, settings.version_url)
     if report.status != "published":  # the version was complete when the last run of this step was killed
@@ -105,6 +106,16 @@ def _adapter(attempt: AttemptFolder) -> tuple[Path, str]:
         raise BadInput(f"adapter: {error}; run the step train again") from error
 
 
+def _rows(attempt: AttemptFolder) -> dict[str, str]:
+    """sha256 of the files of rows, from the data card; none where there is no card."""
+    content = attempt.read(f"{PREPARED}/{JSON}")
+    if content is None:
+        return {}
+    card = Card.model_validate_json(content)
+    sources = {"data": card.data, "evaluation": card.evaluation_data}
+    return {of: source.sha256 for of, source in sources.items() if source is not None}
+
+
 def _licences(job: TrainingJob, base_digest: str) -> dict[str, str]:
     """Of base and data, where they are known: the base's manifest names its own."""
     content = storage.read(f"{job.base}/{MANIFEST}")
@@ -114,7 +125,9 @@ def _licences(job: TrainingJob, base_digest: str) -> dict[str, str]:
     return {of: str(licence) for of, licence in known.items() if licence}
 
 
-def _exported(settings: Settings, attempt: AttemptFolder, adapter: Path) -> tuple[Path, dict[str, Any]]:
+def _exported(
+    settings: Settings, attempt: AttemptFolder, adapter: Path, *, licence: str | None
+) -> tuple[Path, dict[str, Any]]:
     """A fresh folder of the version with the forms that the job asks for, and what the manifest says of them."""
     folder = settings.work / "version"
     shutil.rmtree(folder, ignore_errors=True)
@@ -122,4 +135,4 @@ def _exported(settings: Settings, attempt: AttemptFolder, adapter: Path) -> tupl
         return folder, {}
     from trainer.publishing.exports import export  # torch
 
-    return folder, export(settings, attempt, adapter, folder)
+    return folder, export(settings, attempt, adapter, folder, licence=licence)

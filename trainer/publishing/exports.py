@@ -30,8 +30,13 @@ ROWS, TOKENS = 4, 256  # held-out rows of a check, and tokens of each
 TOLERANCES = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}
 
 
-def export(settings: Settings, attempt: AttemptFolder, adapter: Path, folder: Path) -> dict[str, Any]:
-    """Write the forms below `folder`; what the manifest says of each. Raises BadInput for one that cannot be."""
+def export(
+    settings: Settings, attempt: AttemptFolder, adapter: Path, folder: Path, *, licence: str | None
+) -> dict[str, Any]:
+    """Write the forms below `folder`; what the manifest says of each. Raises BadInput for one that cannot be.
+
+    licence: of the base model.
+    """
     job, recipe = settings.job, recipe_of(settings.job)
     if recipe.method == "full" and MERGED in job.exports:
         raise BadInput("exports: method full has nothing to merge, its weights are whole; leave `merged` out")
@@ -44,7 +49,7 @@ def export(settings: Settings, attempt: AttemptFolder, adapter: Path, folder: Pa
             found[MERGED] = checked(source, adapter, whole, recipe, rows=_held_out(attempt))
         if GGUF in job.exports:
             name = f"{job.version}.gguf"
-            found[GGUF] = write_gguf(whole, _made(folder / GGUF) / name, name=job.version)
+            found[GGUF] = write_gguf(whole, _made(folder / GGUF) / name, name=job.version, licence=licence)
         if MERGED in job.exports:
             shutil.copytree(whole, folder / MERGED)
         else:

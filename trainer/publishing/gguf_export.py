@@ -31,8 +31,11 @@ _NORMAL, _CONTROL = 1, 3  # GGUF's kinds of tokens
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def write_gguf(folder: Path, path: Path, *, name: str) -> dict[str, Any]:
-    """Write the file; what a manifest says of it. Raises BadInput when the model's form is none that is known here."""
+def write_gguf(folder: Path, path: Path, *, name: str, licence: str | None = None) -> dict[str, Any]:
+    """Write the file; what a manifest says of it. Raises BadInput when the model's form is none that is known here.
+
+    licence: of the base model.
+    """
     import gguf
 
     config = _read(folder / "config.json")
@@ -40,6 +43,8 @@ def write_gguf(folder: Path, path: Path, *, name: str) -> dict[str, Any]:
     _refuse_other_shapes(config, folder)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name(name)
+    if licence is not None:
+        writer.add_license(licence)
     _add_shape(writer, config)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     _add_tokenizer(writer, tokenizer, settings, vocabulary=config["vocab_size"])

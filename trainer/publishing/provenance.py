@@ -21,12 +21,13 @@ LOCAL_BUILDER = "urn:tenon:trainer:local"  # no image was named: somebody's own 
 
 @dataclass(frozen=True)
 class Made:
-    """What a version was made of. facts: of its manifest."""
+    """What a version was made of. facts: of its manifest. files: sha256 of `data` and `evaluation`, as they came."""
 
     settings: Settings
     recipe: Recipe
     report: Report
     base_digest: str
+    files: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -56,15 +57,16 @@ def statement(made: Made, files: Mapping[str, Mapping[str, Any]]) -> dict[str, A
 
 
 def _dependencies(job: TrainingJob, made: Made) -> list[dict[str, Any]]:
-    """Base, data, code and image. The data's digest is its fingerprint: over rows, template, tokenizer, parameters."""
+    """Base, rows, prepared data set, code and image, as far as each is known."""
     licences, origin = made.report.licences, made.settings.origin
-    found: list[dict[str, Any]] = [
-        {"name": "base", "uri": job.base, "digest": {"sha256": made.base_digest}},
-        {"name": "data", "uri": job.data, "digest": {"sha256": made.report.dataset_fingerprint}},
-    ]
+    places = {"data": job.data, "evaluation": job.evaluation}
+    found: list[dict[str, Any]] = [{"name": "base", "uri": job.base, "digest": {"sha256": made.base_digest}}]
+    found += [{"name": of, "uri": places[of], "digest": {"sha256": digest}} for of, digest in made.files.items()]
     for entry in found:
         if licence := licences.get(entry["name"]):
             entry["annotations"] = {"licence": licence}
+    # over the rows, the chat template, the tokenizer and the filters: what was trained on
+    found.append({"name": "prepared", "digest": {"sha256": made.report.dataset_fingerprint}})
     if origin.commit:
         found.append({"name": "code", "digest": {"gitCommit": origin.commit}})
     if origin.image:

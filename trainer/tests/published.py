@@ -47,7 +47,7 @@ def made(tmp_path: Path, *, origin: Origin | None = None, digest: str = "a" * 64
         traceparent=TRACEPARENT,
         origin=origin or Origin(image="registry.example/trainer@sha256:" + "c" * 64, commit="e" * 40),
     )
-    return Made(settings, Recipe(), report(digest, **changes), BASE_DIGEST)
+    return Made(settings, Recipe(), report(digest, **changes), BASE_DIGEST, {"data": "9" * 64})
 
 
 def version(folder: Path, *, origin: Origin | None = None) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import ADAPTER, CARD, MANIFEST, REPORT
@@ -13,6 +14,7 @@ from trainer.contract.report import Evaluation, Interval, Score, Usage
 from trainer.merge import merge
 from trainer.model.adapter import Adapted
 from trainer.model.base import load
+from trainer.model.gguf import import_gguf, import_smollm2
 from trainer.outcomes import BadInput
 from trainer.pipeline import run_step
 from trainer.publishing import exports
@@ -181,6 +183,7 @@ def test_a_version_carries_its_forms_and_its_licences(trained: Settings) -> None
     assert {"adapter/adapter_model.safetensors", "merged/model.safetensors"} <= manifest["files"].keys()
     assert manifest["exports"]["gguf"]["file"] == "replies-local.gguf"
     assert "forbids commercial use" in (folder / CARD).read_text()
+    has_the_form_that_vllm_reads(folder / "adapter")
     loads_in_plain_peft(Path(trained.job.base), folder / "adapter")
 
     made = [*Path(trained.attempt_url).rglob("*"), *folder.rglob("*")]
@@ -189,6 +192,19 @@ def test_a_version_carries_its_forms_and_its_licences(trained: Settings) -> None
     before = (folder / MANIFEST).read_bytes()
     run_step("publish", trained, Sinks())
     assert (folder / MANIFEST).read_bytes() == before
+
+
+def has_the_form_that_vllm_reads(adapter: Path) -> None:
+    """Its file names, its keys of the configuration, and two matrices of one rank for each module."""
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    assert (config["peft_type"], config["bias"], config["lora_alpha"]) == ("LORA", "none", 8)
+    ends = {"A": (".lora_A.weight", 0), "B": (".lora_B.weight", 1)}
+    for end, axis in ends.values():
+        names = [name.removesuffix(end) for name in tensors if name.endswith(end)]
+        assert {name.rsplit(".", 1)[1] for name in names} == set(config["target_modules"])
+        assert all(name.startswith("base_model.model.model.layers.") for name in names)
+        assert {tensors[name + end].shape[axis] for name in names} == {config["r"]}
 
 
 def loads_in_plain_peft(base: Path, adapter: Path) -> None:
@@ -237,3 +253,18 @@ def test_a_publishing_that_was_killed_after_its_manifest_is_done(evaluated: Sett
     run_step("publish", evaluated, Sinks())
 
     assert AttemptFolder.of(evaluated).report() == published.report("a" * 64)
+
+
+@pytest.mark.model
+def test_smollm2_survives_the_way_to_gguf_and_back(tmp_path: Path) -> None:
+    import_smollm2(tmp_path / "base")
+    write_gguf(tmp_path / "base", tmp_path / "x.gguf", name="SmolLM2", licence="apache-2.0")
+    import_gguf(tmp_path / "x.gguf", tmp_path / "back")
+
+    there, back = (load_file(tmp_path / name / "model.safetensors") for name in ("base", "back"))
+    assert there.keys() == back.keys()
+    for name, weight in there.items():  # f16 keeps all of bf16's digits; below 6e-5 it has fewer
+        torch.testing.assert_close(back[name].float(), weight.float(), rtol=0, atol=1e-7, msg=name)
+    ours, theirs = (json.loads((tmp_path / name / "tokenizer.json").read_text()) for name in ("base", "back"))
+    assert ours["model"]["merges"] == theirs["model"]["merges"]
+    assert ours["added_tokens"] == theirs["added_tokens"]

@@ -174,6 +174,8 @@ def test_the_statement_names_base_data_code_image_and_every_file(copy: Path) -> 
     dependencies = {entry["name"]: entry for entry in predicate["buildDefinition"]["resolvedDependencies"]}
     assert {entry["name"] for entry in statement["subject"]} == set(manifest["files"]) - {PROVENANCE, SIGNATURE}
     assert dependencies["base"]["digest"] == {"sha256": BASE_DIGEST}
+    assert dependencies["data"] == {"name": "data", "uri": "s3://acme/d.jsonl", "digest": {"sha256": "9" * 64}}
+    assert dependencies["prepared"]["digest"] == {"sha256": "d" * 64}
     assert dependencies["base"]["annotations"] == {"licence": "apache-2.0"}
     assert predicate["buildDefinition"]["externalParameters"]["job"]["tenant"] == "acme"
     assert manifest["traceparent"] == TRACEPARENT
