@@ -61,7 +61,7 @@ class Checkpoints:
         self.attempt, self.older_urls, self.fingerprint = attempt, older_urls, fingerprint
         self._retention = Retention(keep, every)
         self._uploads = Uploads(self._bring)
-        self._resumed: str | None = None
+        self._current: str | None = None  # the complete one that the training has added nothing to
 
     def save(self, snapshot: Snapshot, *, best: bool = False) -> None:
         """Make a checkpoint durable on this disk and start to bring it into the bucket; of several ranks, the first.
@@ -71,10 +71,11 @@ class Checkpoints:
         """
         name = checkpoint_name(snapshot.step)
         try:
-            if name == self._resumed:  # nothing was trained since
+            if name == self._current:
                 _mark(self._local / name, best=best)
             else:
                 _write(snapshot, self._local / name, best=best)
+            self._current = name
             write_whole(self.attempt.local / METRICS, snapshot.metrics)
         except (OSError, SafetensorError) as error:
             shutil.rmtree(self._local / _partial(name), ignore_errors=True)
@@ -96,7 +97,7 @@ class Checkpoints:
             snapshot = self._opened(name, root)
             if snapshot is not None:
                 own = root not in self.older_urls
-                self._resumed = name if own else None
+                self._current = name if own else None
                 return snapshot, own
         return None
 

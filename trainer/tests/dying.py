@@ -7,12 +7,13 @@ found by tracing, so the code has no seam for it, and the same number is the sam
 import json
 import multiprocessing
 import os
+import resource
 import signal
 import sys
 import threading
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
@@ -69,6 +70,14 @@ class Death:
     @property
     def all(self) -> list["Death"]:
         return [self, *(self.then.all if self.then is not None else [])]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """environment: added to the process's own (rank, object store). file_bytes: where its disk is full; -1: never."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    file_bytes: int = -1
 
 
 @dataclass(frozen=True)
@@ -175,11 +184,12 @@ def start(
     death: Death,
     *,
     notes: Notes | None = None,
-    environment: Mapping[str, str] | None = None,
+    around: Surroundings | None = None,
 ) -> BaseProcess:
-    """The process of a step, started. environment: added to its own (rank, object store)."""
+    """The process of a step, started."""
     _SERVER.set_forkserver_preload([__name__])
-    process = _SERVER.Process(target=_child, args=(step, settings, recipes, death, notes, dict(environment or {})))
+    told = (step, settings, recipes, death, notes, around or Surroundings())
+    process = _SERVER.Process(target=_child, args=told)
     process.start()
     return process
 
@@ -194,9 +204,10 @@ def exit_code(process: BaseProcess) -> int:
 
 
 def _child(
-    step: str, settings: Settings, recipes: Path, death: Death, notes: Notes | None, environment: dict[str, str]
+    step: str, settings: Settings, recipes: Path, death: Death, notes: Notes | None, around: Surroundings
 ) -> None:
-    os.environ.update(environment)
+    os.environ.update(around.environment)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (around.file_bytes, around.file_bytes))
     torch.set_num_threads(1)
     trainer.recipes.FOLDER = recipes
     signals_end_the_step()

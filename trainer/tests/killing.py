@@ -30,7 +30,7 @@ from trainer.settings import Settings
 from trainer.sinks import Sinks
 from trainer.tests import s3, toy
 from trainer.tests.conftest import TOY_RECIPE
-from trainer.tests.dying import Death, Notes, exit_code, start
+from trainer.tests.dying import Death, Notes, Surroundings, exit_code, start
 from trainer.tests.s3 import free_ports
 
 BUCKET = "tenon-acme"
@@ -163,7 +163,9 @@ class Scene:
     def _train(self, settings: Settings, trial: Trial, notes: Notes) -> int:
         """Exit code of the pod: of the rank that died, when one did; the others go with it."""
         if self.ranks == 1:
-            return exit_code(start("train", settings, self.recipes, trial.death, notes=notes, environment=self.store))
+            return exit_code(
+                start("train", settings, self.recipes, trial.death, notes=notes, around=Surroundings(self.store))
+            )
         (port,) = free_ports(1)
         processes = []
         for rank in range(self.ranks):
@@ -172,8 +174,8 @@ class Scene:
             address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
             death = trial.death if rank == trial.rank else Death("none", 0)
             its_notes = notes if rank == 0 else self._notes(f"{notes.folder.name}-{rank}")
-            environment = {**self.store, **named, **address}
-            processes.append(start("train", settings, self.recipes, death, notes=its_notes, environment=environment))
+            around = Surroundings({**self.store, **named, **address})
+            processes.append(start("train", settings, self.recipes, death, notes=its_notes, around=around))
         first = exit_code(processes[trial.rank])
         if first < 0:
             for process in processes:

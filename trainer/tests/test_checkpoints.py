@@ -159,6 +159,16 @@ def test_a_stop_right_after_a_resume_leaves_the_complete_checkpoint_as_it_is(tmp
     assert verify(tmp_path / "bucket/checkpoints/step-00000004") == before
 
 
+def test_a_stop_right_after_a_checkpoint_leaves_it_as_it_is(tmp_path: Path) -> None:
+    checkpoints = _checkpoints(_saved(tmp_path, 2))
+    checkpoints.save(snapshot(4))
+    before = (tmp_path / "disk/checkpoints/step-00000004").stat().st_ino
+    checkpoints.save(snapshot(4))
+    checkpoints.finish()
+
+    assert (tmp_path / "disk/checkpoints/step-00000004").stat().st_ino == before
+
+
 def test_a_checkpoint_becomes_the_best_without_being_written_again(tmp_path: Path) -> None:
     _saved(tmp_path, 4)
     checkpoints = _checkpoints(tmp_path)

@@ -13,7 +13,7 @@ from trainer.tests.killing import ROOMS, Outcome, Scene, Trial, bucket
 
 SAMPLE = {"training": 11, "saving": 12, "upload": 13, "measuring": 14}
 # Kill points of the tier test-long by room, on one rank; and on two.
-ONE_RANK = {"training": 60, "saving": 40, "upload": 40, "measuring": 24, "resuming": 16}
+ONE_RANK = {"training": 52, "saving": 36, "upload": 36, "measuring": 22, "resuming": 14}
 TWO_RANKS = {"training": 8, "saving": 6, "upload": 4, "measuring": 4}
 
 
@@ -70,8 +70,10 @@ def _all(scene: Scene, points: Mapping[str, int], *, first_seed: int) -> list[Ou
     for seed, room in enumerate(rooms, start=first_seed):
         try:
             outcomes.append(scene.outcome(Trial.drawn(seed, scene.lines, room=room, ranks=scene.ranks)))
+            print(f"{outcomes[-1]}: {outcomes[-1].code}, {outcomes[-1].lost} lost")  # noqa: T201
         except AssertionError as error:
             failures.append(str(error).splitlines()[0])
+            print(f"FAILED {failures[-1]}")  # noqa: T201
     reached = [outcome for outcome in outcomes if outcome.place != "nowhere"]
     for with_signal in (signal.SIGKILL, signal.SIGTERM, signal.SIGUSR1):
         its = [outcome for outcome in reached if outcome.trial.death.with_signal is with_signal]

@@ -1,24 +1,26 @@
 import json
-import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 
 import pytest
 
 from trainer.contract.report import Report
 from trainer.contract.steps import Exit
+from trainer.durability.ranks import partners
+from trainer.outcomes import Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
 from trainer.sinks import Sinks
 from trainer.tests.conftest import TOY_RECIPE, MakeSettings
-from trainer.tests.dying import Death, exit_code, start
+from trainer.tests.dying import Death, Surroundings, exit_code, start
+from trainer.tests.s3 import free_ports
 
 Line = Mapping[str, float]
 METHODS = {
     "ddp": "parallel: ddp\n",
     "fsdp2": "parallel: fsdp2\n",
-    "full": "method: full\nparallel: fsdp2\nlearningRate: 0.001\n",
+    "whole": "method: full\nparallel: fsdp2\nlearningRate: 0.001\n",
 }
 
 
@@ -36,18 +38,17 @@ def recipe(recipes: Path) -> Callable[[str], str]:
     return write
 
 
-def _trained(settings: Settings, recipes: Path, *, ranks: int, death: Death | None = None) -> list[int]:
-    """Exit codes of `train` by so many ranks."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+def _trained(settings: Settings, recipes: Path, *, ranks: int, death: Death | None = None, dying: int = 0) -> list[int]:
+    """Exit codes of `train` by so many ranks, one of them dying."""
+    (port,) = free_ports(1)
+    shared = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     processes = [
         start(
             "train",
             settings,
             recipes,
-            death or Death(),
-            environment={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"},
+            death if death and rank == dying else Death(),
+            around=Surroundings({**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo"}),
         )
         for rank in range(ranks)
     ]
@@ -99,3 +100,28 @@ def test_a_training_goes_on_with_another_number_of_ranks(
 
     assert _report(broken).resumed_from == 3
     assert _lines(broken) == pytest.approx(_lines(straight), rel=1e-5)
+
+
+def test_a_rank_that_waits_for_one_that_was_killed_fails(
+    make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str]
+) -> None:
+    settings = make_settings(recipe=recipe("fsdp2"))
+    run_step("prepare", settings, Sinks())
+    death = Death("micro-step", 3, SIGKILL)
+
+    assert _trained(settings, recipes, ranks=2, death=death, dying=1) == [Exit.FAILED, -SIGKILL]
+
+
+def test_a_lost_connection_is_told_from_a_fault_of_ours() -> None:
+    with pytest.raises(Unavailable, match=r"another rank of the training has gone .* closed by peer"), partners():
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:561] Connection closed by peer [127.0.0.1]")
+    with pytest.raises(RuntimeError, match="shapes"), partners():
+        raise RuntimeError("shapes do not fit")
+
+
+def test_whole_weights_on_several_ranks_need_fsdp2(make_settings: MakeSettings, recipes: Path) -> None:
+    (recipes / "toy-full.yaml").write_text(TOY_RECIPE + "method: full\n")
+    settings = make_settings(recipe="toy-full")
+    run_step("prepare", settings, Sinks())
+
+    assert _trained(settings, recipes, ranks=2) == [Exit.BAD_INPUT, Exit.BAD_INPUT]
