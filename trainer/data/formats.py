@@ -34,7 +34,10 @@ def row_of(document: Any, line: int, objective: Objective = "supervised") -> Row
         raise Fault("has a chosen and a rejected answer; set objective dpo, or give rows with one answer")
     if objective == "dpo" and not is_preference:
         raise Fault("has no chosen and rejected answer, which objective dpo learns from; add them, or tune supervised")
-    return _preference(document, line) if is_preference else _supervised(document, line)
+    try:
+        return _preference(document, line) if is_preference else _supervised(document, line)
+    except RecursionError as error:
+        raise Fault("is nested too deeply; make it flat") from error
 
 
 def _supervised(row: Mapping[str, Any], line: int) -> Row:

@@ -46,8 +46,8 @@ class ChatTokenizer:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Raises BadInput when the tokenizer has no end-of-turn token of its own."""
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        """Raises BadInput when a file is missing or broken, or the tokenizer has no end-of-turn token of its own."""
+        self._tokenizer = _tokenizer(folder / "tokenizer.json")
         config = _json(folder / "tokenizer_config.json")
         self._template = ChatTemplate.of(folder, config)
         self._eos = special_token(config, "eos_token") or ""
@@ -191,11 +191,21 @@ def _where_they_part(prefix: str, whole: str) -> str:
     )
 
 
+def _tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise BadInput(f"{path}: is no tokenizer that can be read ({error}); use another base model") from error
+
+
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON object of the folder; of a file that is not there an empty one."""
+    """A JSON object of the folder; of a file that is not there an empty one. Raises BadInput."""
     if not path.is_file():
         return {}
-    document = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: is not JSON ({error}); use another base model") from error
     return document if isinstance(document, dict) else {}
 
 

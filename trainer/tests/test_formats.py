@@ -1,11 +1,13 @@
 """What each form of a row becomes, and what is said of a bad one."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.contract.recipe import Objective
 from trainer.data.fields import Fault, normalised
 from trainer.data.formats import row_of
 from trainer.data.rows import Call, Turn
@@ -234,3 +236,52 @@ def test_texts_are_composed_and_lose_their_controls_and_carriage_returns() -> No
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_normalising_twice_is_normalising_once(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
+
+
+KEYS = ("messages", "conversations", "instruction", "input", "output", "history", "system", "prompt", "completion")
+MORE_KEYS = (
+    "role",
+    "content",
+    "from",
+    "value",
+    "tool_calls",
+    "function",
+    "name",
+    "arguments",
+    "tools",
+    "text",
+    "weight",
+)
+PREFERENCE_KEYS = ("chosen", "rejected", "preferred_output", "non_preferred_output")
+LEAVES = (
+    st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from(["user", "assistant", "human", "gpt", "{}", "a"])
+)
+DOCUMENTS = st.recursive(
+    LEAVES,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(KEYS + MORE_KEYS + PREFERENCE_KEYS), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(KEYS + PREFERENCE_KEYS), DOCUMENTS, min_size=1, max_size=4),
+    st.sampled_from(["dpo", "supervised"]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_document_is_a_row_or_has_a_reason(document: dict[str, Any], objective: Objective) -> None:
+    with suppress(Fault):
+        row = row_of(document, 1, objective)
+        assert bool(row.rejected) == (objective == "dpo")
+        assert any(turn.learned for turns in row.conversations for turn in turns)
+
+
+def test_a_row_as_deep_as_json_allows_is_refused() -> None:
+    tool: dict[str, Any] = {}
+    for _ in range(5_000):
+        tool = {"a": tool}
+
+    with pytest.raises(Fault, match="nested too deeply"):
+        row_of({**_chat(QUESTION, ANSWER), "tools": [tool]}, 1)

@@ -171,3 +171,12 @@ def test_pieces_put_together_are_the_text_again(base: Path) -> None:
     document = tokenizer.document(Row(1, (Turn("text", "gr\u00fc\u00df \U0001f600 dich", learned=True),)))
 
     assert "".join(tokenizer.pieces(document.ids.tolist())) == "gr\u00fc\u00df \U0001f600 dich<|im_end|>"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "config.json"])
+def test_a_broken_file_of_the_base_model_is_named(base: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    (tmp_path / "base" / name).write_text("{")
+
+    with pytest.raises(BadInput, match=f"{name}: is no"):
+        ChatTokenizer(tmp_path / "base")
