@@ -28,15 +28,13 @@ LOOPS = {
     "a sentence": "I am sorry, I cannot say that. " * 8,
     "a long sentence": f"{' '.join(DISTINCT[:20])}. " * 5,
     "a line": "first\n" + "the same line again\n" * 60,
-    "a page with some of it said twice": " ".join([*DISTINCT, *DISTINCT[:80], *(word + "o" for word in DISTINCT[:40])]),
-        [*DISTINCT, *DISTINCT[:80], *(word + "o" for word in DISTINCT[:40])]
-    ),
+    "a page with a third of it said twice": " ".join([*DISTINCT, *DISTINCT[:80]]),
 }
 GOOD = {
     "short": "no no no no",
     "distinct": " ".join(DISTINCT),
     "code": "\n".join(f"if ({word}) {{\n  {word}();\n}}" for word in DISTINCT[:60]),
-    "worked steps": "Sam walks 3 hours a week to work. Sam rides 2 hours a week to work. Sam walks 6 hours home. Total: 11.",
+    "worked steps": "Sam walks 3 hours a week to work. Sam rides 2 hours a week to work. Sam walks 6 hours home.",
 }
 
 
