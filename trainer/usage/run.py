@@ -65,7 +65,7 @@ class Run:
         prefix = f"{step}-{rank}-"
         numbers = [name.removeprefix(prefix) for name in storage.folders(self._root) if name.startswith(prefix)]
         self._number = 1 + max((int(number) for number in numbers if number.isdigit()), default=0)
-        self._before = usage_of(attempt, footprint)
+        self._before = _traced(self._root, footprint)
         self._file = f"{self._root}/{prefix}{self._number}/{_TRACE}"
         self._writing = threading.Lock()
 
@@ -117,14 +117,18 @@ class Run:
 
 def usage_of(attempt: AttemptFolder, footprint: Footprint) -> Usage:
     """Usage of an attempt by the traces in its folder, and the bytes it keeps there. Raises Unavailable."""
-    root, traces = _root(attempt), []
+    kept = storage.stored_bytes(attempt.url or str(attempt.local))
+    return _traced(_root(attempt), footprint).model_copy(update={"stored_bytes": kept})
+
+
+def _traced(root: str, footprint: Footprint) -> Usage:
+    traces = []
     for name in storage.folders(root):
         try:
             traces.append(Trace.model_validate_json(storage.read(f"{root}/{name}/{_TRACE}") or b""))
         except ValidationError:
             _log.warning("%s/%s: is no trace of a run, so what it used is not counted", root, name)
-    kept = storage.stored_bytes(attempt.url or str(attempt.local))
-    return summed(traces, footprint).model_copy(update={"stored_bytes": kept})
+    return summed(traces, footprint)
 
 
 def _root(attempt: AttemptFolder) -> str:
