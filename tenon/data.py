@@ -73,7 +73,7 @@ def _answer(out: Path, previews: "list[Preview]", *, as_json: bool) -> None:
         return
     answer_table(str(out / PREPARED), ("figure", "training", "held-out"), _figures(card))
     for row in previews:
-        answer_text(f"\n--- line {row.line}\n{row.marked}\n")
+        answer_text(f"\n--- row {row.line}{', rejected' if row.rejected else ''}\n{row.marked}\n")
 
 
 def _figures(card: Mapping[str, Any]) -> Iterator[tuple[str, object, object]]:

@@ -39,7 +39,7 @@ def test_the_table_is_at_most_100_columns_and_marks_what_is_learned(
 ) -> None:
     assert main(["data", str(spec), "--out", str(tmp_path / "out"), "--preview", "1"]) == 0
 
-    table, _, preview = capsys.readouterr().out.partition("\n--- line ")
+    table, _, preview = capsys.readouterr().out.partition("\n--- row ")
     assert all(len(line) <= 100 for line in table.splitlines())
     assert "rows kept" in table
     assert preview.count("\u27e6") == 1

@@ -22,11 +22,12 @@ class Token(BaseModel):
 
 
 class Preview(BaseModel):
-    """One document. line: of its row in the file."""
+    """One document. line: of its row in the file. rejected: it ends with the answer that is not preferred."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     line: int
+    rejected: bool = False
     tokens: tuple[Token, ...]
 
     @property
@@ -42,13 +43,19 @@ class Preview(BaseModel):
 
 
 def preview(documents: Sequence[Document], tokenizer: ChatTokenizer, number: int) -> list[Preview]:
-    """The first documents. A document's first token is never learned: nothing stands before it."""
-    previews = []
-    for document in documents[:number]:
+    """The documents of the first rows; a preference row has two, which follow one another.
+
+    A document's first token is never learned: nothing stands before it.
+    """
+    previews: list[Preview] = []
+    for document in documents:
+        is_rejected = bool(previews) and previews[-1].line == document.line
+        if len(previews) - sum(before.rejected for before in previews) == number and not is_rejected:
+            break
         ids, learned = document.ids.tolist(), [False, *document.learned[1:].tolist()]
         tokens = (
             Token(id=id_, text=text, learned=is_learned)
             for id_, text, is_learned in zip(ids, tokenizer.pieces(ids), learned, strict=True)
         )
-        previews.append(Preview(line=document.line, tokens=tuple(tokens)))
+        previews.append(Preview(line=document.line, rejected=is_rejected, tokens=tuple(tokens)))
     return previews

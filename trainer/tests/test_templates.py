@@ -117,3 +117,16 @@ def test_such_a_template_does_for_rows_of_one_answer(base: Path, tmp_path: Path)
     tokenizer = tokenizer_of("qwen-thinking", FAMILIES["chatml"], base=base, folder=tmp_path / "base")
 
     assert _marked(tokenizer, Row(1, THOUGHT[:2])).count("<think>hm</think>the window<|im_end|>") == 1
+
+
+def test_a_preview_shows_both_answers_of_as_many_rows_as_were_asked_for(base: Path) -> None:
+    tokenizer = ChatTokenizer(base)
+    rows = [Row(line, TALK[:2], rejected=(TALK[0], Turn("assistant", f"no {line}", learned=True))) for line in (1, 2)]
+    documents = [document for pair in tokenizer.documents(rows) for document in pair]
+
+    shown = preview(documents, tokenizer, 1)
+
+    assert [(row.line, row.rejected, row.runs[1]) for row in shown] == [
+        (1, False, ("the window<|im_end|>", True)),
+        (1, True, ("no 1<|im_end|>", True)),
+    ]
