@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from trainer.announcement import announce
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import ADAPTER, METRICS, PREPARED
 from trainer.contract.recipe import Recipe
@@ -18,7 +19,7 @@ from trainer.data.dataset import Dataset
 from trainer.data.packing import rows_of
 from trainer.durability.checkpoint import Checkpoints
 from trainer.durability.interruption import Interruption, SaveRequest, or_killed, watched
-from trainer.durability.ranks import Ranks, joined
+from trainer.durability.ranks import Ranks, joined, partners
 from trainer.durability.watchdog import watching
 from trainer.keeping import Kept
 from trainer.loop import Training
@@ -28,6 +29,7 @@ from trainer.model.making import tuned
 from trainer.model.sharding import shard
 from trainer.model.tuned import Tuned, whole
 from trainer.outcomes import BadInput, Killed, Stopped
+from trainer.plan import Amount, forecast
 from trainer.publishing.manifest import Incomplete, verify, write_whole
 from trainer.recipes import recipe_of
 from trainer.schedule import Plan
@@ -59,7 +61,7 @@ def run(settings: Settings, sink: Sink) -> None:
         attempt, told = AttemptFolder.of(settings), sink if ranks.is_first else Sinks()
         told.begin("train")
         gpus = int(torch.cuda.is_available())
-        with metered(attempt, "train", settings, told, rank=ranks.rank, gpus=gpus) as usage:
+        with metered(attempt, "train", settings, told, rank=ranks.rank, gpus=gpus) as usage, partners():
             _Train(settings, recipe, attempt, ranks, told, usage).run(interruption)
 
 
@@ -83,6 +85,8 @@ class _Train:
             if _is_trained(self.attempt, report, facts):
                 return
         rows, held_out = rows_of(dataset.training, self.recipe), rows_of(dataset.evaluation, self.recipe)
+        if ranks.is_first:
+            announce(forecast(job, Amount.of_documents(dataset.training, self.recipe), ranks=ranks.world))
         model = _model(self.settings, self.recipe, ranks)
         plan, batches = Plan.of(self.recipe, len(rows), seed=job.seed), Batches(rows, job.seed, self.recipe.epochs)
         training = Training(model, plan, batches, held_out, ranks)

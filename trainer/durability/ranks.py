@@ -43,7 +43,7 @@ class Ranks:
         if self.world == 1:
             return value
         shared = torch.tensor(value, dtype=torch.int64)
-        with _partners():
+        with partners():
             distributed.all_reduce(shared, op=distributed.ReduceOp.MAX)
         return int(shared)
 
@@ -54,7 +54,7 @@ class Ranks:
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor, summed over the ranks in place; the same on each of them."""
         if self.world > 1:
-            with _partners():
+            with partners():
                 distributed.all_reduce(tensor)
         return tensor
 
@@ -63,7 +63,7 @@ class Ranks:
         if self.world == 1:
             return value
         shared = torch.tensor(value, dtype=torch.int64)
-        with _partners():
+        with partners():
             distributed.broadcast(shared, src=0)
         return int(shared)
 
@@ -96,7 +96,7 @@ def joined(environment: Mapping[str, str]) -> Iterator[Ranks]:
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(local_rank)
-    with _partners():
+    with partners():
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
             init_method=f"tcp://{environment[ADDRESS]}:{environment[PORT]}",
@@ -109,9 +109,12 @@ def joined(environment: Mapping[str, str]) -> Iterator[Ranks]:
 
 
 @contextmanager
-def _partners() -> Iterator[None]:
+def partners() -> Iterator[None]:
+    """Around what needs the other ranks. Raises Unavailable when one of them has gone."""
     try:
         yield
-    except RuntimeError as error:  # gloo raises it plain; NCCL and the store raise its subclasses
-        reason = str(error).splitlines()[0]
+    except RuntimeError as error:  # gloo raises it plain; NCCL and the store raise subclasses of it
+        if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise
+        reason = str(error).splitlines()[0].split(". ")[0]
         raise Unavailable(f"another rank of the training has gone ({reason}); the step may be started again") from error

@@ -127,9 +127,9 @@ def test_a_new_attempt_goes_on_from_the_checkpoints_of_the_older(
     bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["prepare"], _environment(tmp_path / "a", job="j3")) == Exit.DONE
-    monkeypatch.setattr("trainer.train._Pace.tell", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("trainer.keeping.Kept.told", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     assert main(["train"], _environment(tmp_path / "b", job="j3")) == Exit.STOPPED
-    monkeypatch.setattr("trainer.train._Pace.tell", lambda *_: None)
+    monkeypatch.setattr("trainer.keeping.Kept.told", lambda *_: None)
     for name in ("prepare", "train"):
         assert main([name], _environment(tmp_path / "c", job="j3", attempt=2)) == Exit.DONE
 
