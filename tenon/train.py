@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> int:
     from trainer.__main__ import ended
     from trainer.launch import is_needed, launch
     from trainer.pipeline import run_step
-    from trainer.settings import Settings
-    from trainer.sinks import ConsoleSink
+    from trainer.settings import Footprint, Settings
+    from trainer.sinks.making import opened
 
     if options.plan:
         ranks = options.nproc if options.nproc > 1 else None
@@ -46,26 +46,24 @@ def run(options: argparse.Namespace) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{options.out}: {error.strerror}; give a folder that can be written") from None
-    settings = Settings(job=read_spec(options.spec), attempt_url=str(options.out), work=options.out / "work")
-    bar = ConsoleSink(console(stderr=True))
-    divided = _divided(settings, options.nproc)
+    job, out = read_spec(options.spec), options.out
 
     def steps() -> int:
-        try:
-            for name in STEPS:
-                if is_needed(name, divided):
-                    bar.close()  # the first rank has the terminal
-                    if code := launch(name, divided):
-                        return code
-                else:
-                    run_step(name, settings, bar)
-        finally:
-            bar.close()  # the reason of an end is the last line
+        footprint = Footprint.from_environment(os.environ)
+        settings = Settings(job=job, attempt_url=str(out), work=out / "work", footprint=footprint)
+        divided = _divided(settings, options.nproc)
+        for name in STEPS:
+            if is_needed(name, divided):  # the first rank has the terminal
+                if code := launch(name, divided):
+                    return code
+            else:
+                with opened(settings, os.environ, console(stderr=True)) as sinks:
+                    run_step(name, settings, sinks)
         return 0
 
     code = ended(steps)
     if code == 0:
-        _answer(settings, as_json=options.json)
+        _answer(out, as_json=options.json)
     return int(code)
 
 
@@ -87,11 +85,11 @@ def read_spec(path: Path) -> TrainingJob:
     return job
 
 
-def _answer(settings: "Settings", *, as_json: bool) -> None:
-    report = json.loads((Path(settings.attempt_url) / REPORT).read_text(encoding="utf-8"))
+def _answer(out: Path, *, as_json: bool) -> None:
+    report = json.loads((out / REPORT).read_text(encoding="utf-8"))
     if as_json:
         answer_json(report)
     else:
         shown = ("status", "rows", "evaluationRows", "steps", "tokens", "tokensPerSecond", "lossBefore", "lossAfter")
         rows = [(name, report[name]) for name in (*shown, "adapterDigest")]
-        answer_table(f"{settings.attempt_url}", ("figure", "value"), rows)
+        answer_table(f"{out}", ("figure", "value"), rows)

@@ -52,6 +52,15 @@ def test_bad_rows_end_with_the_trainers_code(spec: Path, tmp_path: Path, capsys:
     assert "rows.jsonl:1: is not JSON" in capsys.readouterr().err
 
 
+def test_a_tracker_that_is_not_known_is_bad_input(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TENON_TRACKERS", "comet")
+
+    assert main(["train", str(spec), "--out", str(tmp_path / "out")]) == 2
+    assert "'comet' is no tracker; use some of wandb, mlflow, tensorboard" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
