@@ -30,6 +30,9 @@ class Gate(Wire):
         0.02, ge=0, lt=1, description="most rise of the held-out loss against the stable version, same held-out rows"
     )
     min_evaluation_rows: int = Field(20, ge=1, description="fewer held-out rows prove nothing")
+    non_commercial: bool = Field(
+        default=False, description="whether a version may pass whose base or data forbids commercial use"
+    )
 
 
 class CanaryStrategy(Wire):

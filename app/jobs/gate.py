@@ -66,6 +66,7 @@ def judge(report: Report, record: ModelRecord) -> GateResult:
         (
             _enough_rows(report.evaluation_rows, record.gate.min_evaluation_rows),
             _loss_fell(before, after, least=record.gate.min_loss_reduction),
+            _licensed(report, allowed=record.gate.non_commercial),
             _no_regression(report, after, record),
         )
     )
@@ -92,6 +93,14 @@ def _no_regression(report: Report, after: float, record: ModelRecord) -> Finding
     rise, most = (after - reference) / reference, record.gate.max_regression
     text = f"held-out loss {after:.4f} against {reference:.4f} of {stable.version}: {rise:+.1%}; at most {most:+.1%}"
     return Finding(rule, rise <= most + ROUNDING, text)
+
+
+def _licensed(report: Report, *, allowed: bool) -> Finding:
+    rule, found = "nonCommercial", ", ".join(f"{part} {name}" for part, name in sorted(report.licences.items()))
+    if not report.non_commercial:
+        return Finding(rule, passed=True, text=f"licences: {found or 'none is stated'}; none forbids commercial use")
+    remedy = "the record's gate allows it" if allowed else "set gate.nonCommercial where the use is not commercial"
+    return Finding(rule, passed=allowed, text=f"licences: {found}; one of them forbids commercial use; {remedy}")
 
 
 def _same_rows(report: Report, stable: ModelVersion) -> bool:

@@ -83,6 +83,15 @@ def test_only_the_same_held_out_rows_are_compared_with_stable(measured: Report, 
     assert told in regression.text
 
 
+@pytest.mark.requirement("C49")
+def test_what_a_licence_keeps_from_commerce_passes_only_where_the_record_says_so() -> None:
+    bound = report().model_copy(update={"licences": {"data": "CC-BY-NC-4.0"}, "non_commercial": True})
+    allowing = record().model_copy(update={"gate": GATE.model_copy(update={"non_commercial": True})})
+
+    assert [finding.rule for finding in judge(bound, record()).findings if not finding.passed] == ["nonCommercial"]
+    assert judge(bound, allowing).passed
+
+
 def test_the_metrics_of_a_report_are_those_the_gate_reads() -> None:
     kept = version(stage=Stage.STABLE).model_copy(update={"metrics": metrics_of(report())})
     assert "+3.0%" in judge(report(after=1.03), record(kept)).findings[-1].text
