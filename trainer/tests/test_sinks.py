@@ -294,6 +294,7 @@ def curve_of(told: Settings, environment: dict[str, str]) -> None:
                 sink.record({"step": step, "loss": 1 / step})
 
 
+@pytest.mark.model  # starts a service of its own, which a busy machine may hold up
 def test_wandb_works_without_a_network(make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     told = make_settings()
