@@ -13,7 +13,9 @@ def spec(tmp_path: Path) -> Path:
     base = tmp_path / "base"
     base.mkdir()
     shape = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "num_attention_heads": 9}
-    (base / "config.json").write_text(json.dumps({**shape, "vocab_size": 49152, "tie_word_embeddings": True}))
+    (base / "config.json").write_text(
+        json.dumps({**shape, "model_type": "llama", "vocab_size": 49152, "tie_word_embeddings": True})
+    )
     data = toy.write_rows(tmp_path / "rows.jsonl", toy.rows(200))
     path = tmp_path / "spec.yaml"
     path.write_text(json.dumps({"base": str(base), "data": str(data), "hyperparameters": {"batchRows": 4}}))

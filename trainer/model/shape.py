@@ -8,12 +8,15 @@ from typing import Any
 from trainer.outcomes import BadInput
 
 CONFIG = "config.json"
-_BIASED = {"qwen2"}  # families whose q, k and v have a bias that their config.json does not mention
+_FAMILIES = {"llama", "mistral", "qwen2", "qwen3"}  # model types whose layers have the form below
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A decoder of the Llama form: attention with q, k, v, o and a gated feed-forward of gate, up, down."""
+    """A decoder of the Llama form: attention with q, k, v, o and a gated feed-forward of gate, up, down.
+
+    vectors: weights of one layer that are in no matrix, beside its two norms.
+    """
 
     layers: int
     hidden: int
@@ -24,22 +27,23 @@ class Shape:
     vocabulary: int
     context: int
     tied: bool
-    biases: int
+    vectors: int
 
     @classmethod
     def of(cls, config: dict[str, Any]) -> "Shape | None":
         """None for a model of another form, of which nothing can be said beforehand."""
         needed = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-        if any(not isinstance(config.get(name), int) for name in needed) or any("expert" in name for name in config):
+        family = config.get("model_type")
+        if family not in _FAMILIES or any(not isinstance(config.get(name), int) for name in needed):
             return None
         heads, hidden = config["num_attention_heads"], config["hidden_size"]
         kv_heads, head = config.get("num_key_value_heads") or heads, config.get("head_dim") or hidden // heads
         projected = (heads + 2 * kv_heads) * head
-        biases = projected if config.get("model_type") in _BIASED else 0
+        vectors = projected if family == "qwen2" else 2 * head if family == "qwen3" else 0  # biases; norms of q and k
         if config.get("attention_bias"):
-            biases = projected + hidden
+            vectors = projected + hidden
         if config.get("mlp_bias"):
-            biases += 2 * config["intermediate_size"] + hidden
+            vectors += 2 * config["intermediate_size"] + hidden
         return cls(
             layers=config["num_hidden_layers"],
             hidden=hidden,
@@ -50,7 +54,7 @@ class Shape:
             vocabulary=config["vocab_size"],
             context=config.get("max_position_embeddings") or 0,
             tied=bool(config.get("tie_word_embeddings", False)),
-            biases=biases,
+            vectors=vectors,
         )
 
     @property
@@ -76,7 +80,7 @@ class Shape:
     def parameters(self) -> int:
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         norms = (2 * self.layers + 1) * self.hidden
-        return self.matrix_parameters + embeddings + norms + self.layers * self.biases
+        return self.matrix_parameters + embeddings + norms + self.layers * self.vectors
 
     def adapted(self, targets: tuple[str, ...]) -> dict[str, tuple[int, int]]:
         """The matrices of one layer that get an adapter. Raises BadInput when a target is none of them."""

@@ -24,6 +24,7 @@ from trainer.plan import Amount, Forecast, forecast
 from trainer.recipes import FOLDER, recipe_named, recipe_of
 
 LLAMA_31_8B = {
+    "model_type": "llama",
     "hidden_size": 4096,
     "intermediate_size": 14336,
     "num_hidden_layers": 32,
@@ -58,6 +59,7 @@ TINYLLAMA = {
     "max_position_embeddings": 2048,
 }
 SMOLLM2 = {
+    "model_type": "llama",
     "hidden_size": 576,
     "intermediate_size": 1536,
     "num_hidden_layers": 30,
@@ -66,6 +68,27 @@ SMOLLM2 = {
     "vocab_size": 49_152,
     "max_position_embeddings": 8192,
     "tie_word_embeddings": True,
+}
+QWEN3_06B = {
+    **SMOLLM2,
+    "model_type": "qwen3",
+    "hidden_size": 1024,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "vocab_size": 151_936,
+}
+QWEN25_05B = {
+    **SMOLLM2,
+    "model_type": "qwen2",
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+    "vocab_size": 151_936,
 }
 BASES = {"tinyllama": TINYLLAMA, "llama2-7b": LLAMA_2_7B, "llama31-8b": LLAMA_31_8B, "smollm2-135m": SMOLLM2}
 SHIPPED = sorted(path.stem for path in FOLDER.glob("*.yaml"))
@@ -91,6 +114,8 @@ def _forecast(name: str, *, rows: int = 40_960) -> Forecast:
         (LLAMA_2_7B, 6_738_415_616),
         (TINYLLAMA, 1_100_048_384),
         (SMOLLM2, 134_515_008),
+        (QWEN3_06B, 596_049_920),
+        (QWEN25_05B, 494_032_768),
     ],
 )
 def test_the_shape_has_as_many_weights_as_the_makers_say(config: dict[str, Any], parameters: int) -> None:
@@ -244,7 +269,7 @@ def test_the_plan_is_told_in_a_hundred_columns(capsys: pytest.CaptureFixture[str
 
 
 def test_a_base_of_another_form_gets_a_plan_without_memory_and_time(job: TrainingJob, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({**SMOLLM2, "num_experts": 8}))
+    (tmp_path / "config.json").write_text(json.dumps({**SMOLLM2, "model_type": "gpt_neox"}))
 
     made = forecast(job.model_copy(update={"base": str(tmp_path)}))
 
