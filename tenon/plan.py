@@ -43,7 +43,7 @@ def show(
     if as_json:
         answer_json(document(made, price=price))
     else:
-        answer_table("plan of the training", ("", ""), rows_of_table(made, price=price))
+        answer_table("plan of the training", ("what", "how much"), rows_of_table(made, price=price))
     return 0
 
 
