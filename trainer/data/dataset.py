@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import TracebackType
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -36,12 +37,12 @@ class Dataset:
 
     def save(self, folder: Path) -> None:
         """Write the folder, its manifest last."""
-        writer = DatasetWriter(folder)
-        for document in self.training:
-            writer.add("training", document)
-        for document in self.evaluation:
-            writer.add("evaluation", document)
-        writer.finish(self.facts)
+        with DatasetWriter(folder) as writer:
+            for document in self.training:
+                writer.add("training", document)
+            for document in self.evaluation:
+                writer.add("evaluation", document)
+            writer.finish(self.facts)
 
     @classmethod
     def load(cls, folder: Path) -> "Dataset":
@@ -57,7 +58,7 @@ class Dataset:
 
 
 class DatasetWriter:
-    """A data set written a document at a time, in bounded memory."""
+    """A data set written a document at a time, in bounded memory. Without `finish` it stays torn."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -65,6 +66,13 @@ class DatasetWriter:
             "training": DocumentWriter(folder, "training"),
             "evaluation": DocumentWriter(folder, "evaluation"),
         }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for part in self._parts.values():
+            part.abandon()
 
     def add(self, part: Part, document: Document) -> None:
         self._parts[part].add(document)

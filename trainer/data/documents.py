@@ -82,6 +82,11 @@ class DocumentWriter:
         self._ids.close()
         self._learned.close()
 
+    def abandon(self) -> None:
+        """Close the files as they are; after `close` nothing."""
+        self._ids.abandon()
+        self._learned.abandon()
+
 
 def lengths_of(documents: Sequence[Document]) -> npt.NDArray[np.int64]:
     """Tokens of each document."""
@@ -109,6 +114,9 @@ class _Column:
         header = json.dumps({self._name: tensor}).encode().ljust(_HEADER - 8)
         self._file.seek(0)
         self._file.write(len(header).to_bytes(8, "little") + header)
+        self._file.close()
+
+    def abandon(self) -> None:
         self._file.close()
 
 

@@ -7,7 +7,7 @@ candidates, the exact similarity decides.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.minhash import Signatures, candidates
+from trainer.data.minhash import Pairs, Signatures, candidates
 from trainer.data.ngrams import Grams, Numbers, similarity
 from trainer.outcomes import BadInput
 
@@ -63,8 +63,14 @@ class _Sets:
         return np.fromiter(map(self.first, range(len(self._before))), dtype=np.int64, count=len(self._before))
 
 
-def alike(texts: Texts, signatures: Signatures, *, threshold: float = NEAR) -> Alike:
-    """signatures: of the runs of 5 words of each text."""
+def alike(
+    texts: Texts,
+    signatures: Signatures,
+    *,
+    threshold: float = NEAR,
+    polled: Callable[[Iterable[Pairs]], Iterable[Pairs]] = iter,
+) -> Alike:
+    """signatures: of the runs of 5 words of each text. polled: may end the work between two batches of pairs."""
     clusters, copies = _Sets(len(texts)), _Sets(len(texts))
     numbers, compared = Numbers(), set[int]()
 
@@ -76,7 +82,7 @@ def alike(texts: Texts, signatures: Signatures, *, threshold: float = NEAR) -> A
     def answer(row: int) -> Grams:
         return np.unique(numbers.runs(texts.answer(row), RUN))
 
-    for pairs in candidates(signatures.rows(), threshold):
+    for pairs in polled(candidates(signatures.rows(), threshold)):
         for one, other in pairs.tolist():
             pair = one * len(texts) + other
             if pair in compared or copies.first(one) == copies.first(other):

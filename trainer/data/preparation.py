@@ -112,20 +112,20 @@ class Preparation:
                 yield normalised(row.text)
 
     def _written(self, folder: Path, spool: Spool, outcome: Outcome) -> Card:
-        selected, writer = outcome.selected, DatasetWriter(folder)
         parts: tuple[tuple[dataset.Part, RowNumbers], ...] = (
-            ("training", selected.training),
-            ("evaluation", selected.evaluation),
+            ("training", outcome.selected.training),
+            ("evaluation", outcome.selected.evaluation),
         )
-        for part, numbers in parts:
-            for number in self.progress.over(numbers.tolist(), len(numbers), doing="writing"):
-                for document in spool.documents(number):
-                    writer.add(part, document)
-                    outcome.learned[part] += int(document.learned.sum())
-        card = self._card(spool, outcome)
-        card.write(folder)
-        dropped = Counter(card.training.dropped) + Counter(card.evaluation.dropped)
-        writer.finish(Facts(fingerprint=self.fingerprint, dropped=dict(dropped)))
+        with DatasetWriter(folder) as writer:
+            for part, numbers in parts:
+                for number in self.progress.over(numbers.tolist(), len(numbers), doing="writing"):
+                    for document in spool.documents(number):
+                        writer.add(part, document)
+                        outcome.learned[part] += int(document.learned.sum())
+            card = self._card(spool, outcome)
+            card.write(folder)
+            dropped = Counter(card.training.dropped) + Counter(card.evaluation.dropped)
+            writer.finish(Facts(fingerprint=self.fingerprint, dropped=dict(dropped)))
         return card
 
     def _card(self, spool: Spool, outcome: Outcome) -> Card:

@@ -48,7 +48,12 @@ class Selection:
 
     def of(self, training: Taken, evaluation: Taken | None, *, tests: Iterable[str], seed: int) -> Selected:
         """tests: normalised texts that no training row may repeat. Raises BadInput when no row could be held out."""
-        found = alike(self.spool, self.intake.signatures, threshold=self.filters.near_duplicates or NEAR)
+        found = alike(
+            self.spool,
+            self.intake.signatures,
+            threshold=self.filters.near_duplicates or NEAR,
+            polled=self.progress.interruption.polled,
+        )
         kept = np.arange(len(training.numbers), dtype=np.int64)
         dropped: Counter[str] = Counter()
         if self.filters.near_duplicates is not None:

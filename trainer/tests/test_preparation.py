@@ -4,9 +4,9 @@ import json
 import os
 import random
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -30,6 +30,7 @@ from trainer.tests import toy
 from trainer.tests.conftest import MakeSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "preparation"
+T = TypeVar("T")
 MOVING = {"template_sha256", "tokenizer_sha256", "fingerprint", "data", "evaluation_data", "tests"}
 
 
@@ -162,6 +163,20 @@ def test_a_file_above_the_allowed_size_is_refused(prepare: Callable[..., Path]) 
         prepare({"maxBytes": 100}, data=str(GOLDEN / "rows.jsonl"))
 
 
+def test_rows_wider_than_the_model_takes_are_refused_before_any_is_read(prepare: Callable[..., Path]) -> None:
+    with pytest.raises(BadInput, match="width 4096 is more than the base model's context"):
+        prepare(recipe=Recipe(width=4096))
+
+
+def test_held_out_rows_that_are_all_dropped_are_named_by_their_file(
+    prepare: Callable[..., Path], tmp_path: Path
+) -> None:
+    held = written(tmp_path / "h.jsonl", {"prompt": "why not? " * 300, "completion": "a"})
+
+    with pytest.raises(BadInput, match=r"h.jsonl: 0 usable rows of 1"):
+        prepare(evaluation=held)
+
+
 def test_pairs_whose_answers_are_the_same_teach_nothing(prepare: Callable[..., Path], tmp_path: Path) -> None:
     pairs = [
         {"prompt": f"question {number}?", "chosen": f"yes {number}", "rejected": f"no {number}"} for number in range(8)
@@ -174,16 +189,24 @@ def test_pairs_whose_answers_are_the_same_teach_nothing(prepare: Callable[..., P
     assert len(Dataset.load(prepared).training) == 2 * card_of(prepared).training.rows
 
 
-def test_a_preparation_that_is_asked_to_stop_leaves_no_data_set(
-    prepare: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("doing", ["reading", "comparing", "writing"])
+def test_a_preparation_that_is_asked_to_stop_ends_in_any_pass_and_can_be_run_again(
+    prepare: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, doing: str
 ) -> None:
-    monkeypatch.setattr(Interruption, "requested", True)
-    monkeypatch.setattr(Interruption, "stop_if_requested", lambda _: (_ for _ in ()).throw(Killed("asked to stop")))
+    over = Progress.over
 
+    def asked(self: Progress, rows: Iterable[T], total: int, *, doing: str) -> Iterator[T]:
+        if doing == stopping:
+            self.interruption.request()
+        return over(self, rows, total, doing=doing)
+
+    stopping = doing
+    monkeypatch.setattr(Progress, "over", asked)
     with pytest.raises(Killed):
-        prepare()
+        prepare(data=str(GOLDEN / "rows.jsonl"))
 
-    assert not (tmp_path / "out/prepared/MANIFEST.json").exists()
+    monkeypatch.setattr(Progress, "over", over)
+    assert card_of(prepare(data=str(GOLDEN / "rows.jsonl"))).training.rows == 12
 
 
 @pytest.mark.requirement("C54")
