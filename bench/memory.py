@@ -25,6 +25,7 @@ MODES: dict[str, dict[str, Any]] = {
     "bf16 LoRA, recomputed": {"precision": "bf16", "activation_checkpointing": True},
     "NF4 QLoRA": {"method": "qlora", "precision": "bf16"},
 }
+PATIENT = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}  # waiting threads sleep, as in a training
 SIZES = {  # hidden, intermediate, layers, heads, key-value heads, vocabulary: random weights of these shapes
     "toy": (256, 688, 4, 4, 2, 4096),
     "1b": (2048, 5632, 22, 32, 4, 32_000),
@@ -88,7 +89,7 @@ def median_of(options: argparse.Namespace, mode: str, folder: Path) -> dict[str,
     runs = []
     for number in range(options.rounds):
         sys.stderr.write(f"{mode}: run {number + 1} of {options.rounds}\n")
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=PATIENT)  # noqa: S603
         runs.append(json.loads(done.stdout))
     middle = statistics.median_low(run["peakBytes"] for run in runs)
     peaks = [run["peakBytes"] for run in runs]
