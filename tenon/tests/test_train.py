@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,20 @@ def test_a_spec_that_is_none_is_refused(
 
     assert main(["train", str(tmp_path / "spec.yaml"), "--out", str(tmp_path / "out")]) == 2
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.requirement("D66")
+@pytest.mark.parametrize("code", [75, 143, 2, 1])
+def test_ranks_share_the_training_and_their_exit_code_is_the_commands(
+    spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    divided: list[tuple[str, str, str]] = []
+
+    def launched(step: str, environment: Mapping[str, str]) -> int:
+        divided.append((step, environment["PET_NPROC_PER_NODE"], environment["TENON_FOLDER"]))
+        return code
+
+    monkeypatch.setattr("trainer.launch.launch", launched)
+
+    assert main(["train", str(spec), "--out", str(tmp_path / "out"), "--nproc", "2"]) == code
+    assert divided == [("train", "2", str(tmp_path / "out"))]

@@ -12,6 +12,7 @@ from trainer.outcomes import Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
 from trainer.sinks import Sinks
+from trainer.tests import toy
 from trainer.tests.conftest import TOY_RECIPE, MakeSettings
 from trainer.tests.dying import Death, Surroundings, exit_code, start
 from trainer.tests.s3 import free_ports
@@ -21,6 +22,7 @@ METHODS = {
     "ddp": "parallel: ddp\n",
     "fsdp2": "parallel: fsdp2\n",
     "whole": "method: full\nparallel: fsdp2\nlearningRate: 0.001\n",
+    "preferred": "objective: dpo\nparallel: fsdp2\nwidth: 128\n",
 }
 
 
@@ -29,8 +31,11 @@ def recipe(recipes: Path) -> Callable[[str], str]:
     """A toy recipe of more, under a name of its own; the batch is odd, so that ranks run out of rows unlike."""
 
     def write(name: str) -> str:
-        lines = [line for line in TOY_RECIPE.splitlines() if not line.startswith(("batchRows", "learningRate"))]
+        lines = [
+            line for line in TOY_RECIPE.splitlines() if not line.startswith(("batchRows", "learningRate", "width"))
+        ]
         rate = "" if "learningRate" in METHODS[name] else "learningRate: 0.01\n"
+        rate += "" if "width" in METHODS[name] else "width: 96\n"
         text = "\n".join(lines) + f"\nbatchRows: 3\nevaluateSteps: 3\n{rate}{METHODS[name]}"
         (recipes / f"toy-{name}.yaml").write_text(text)
         return f"toy-{name}"
@@ -64,12 +69,26 @@ def _report(settings: Settings) -> Report:
     return Report.model_validate(json.loads((Path(settings.attempt_url) / "report.json").read_text()))
 
 
+def _pairs(folder: Path) -> dict[str, str]:
+    """Files of rows of which the answer that reads forwards is preferred."""
+    files = {}
+    for part, first, number in (("data", 0, 30), ("evaluation", 100, 6)):
+        turns = [row["messages"] for row in toy.rows(number, first=first)]
+        rows = [
+            {"prompt": ask["content"], "chosen": answer["content"][:40], "rejected": answer["content"][:40][::-1]}
+            for ask, answer in turns
+        ]
+        files[part] = str(toy.write_rows(folder / f"{part}-pairs.jsonl", rows))
+    return files
+
+
 @pytest.mark.requirement("D66")
 @pytest.mark.parametrize("name", METHODS)
 def test_two_ranks_lose_what_one_loses(
-    make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], name: str
+    make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], tmp_path: Path, name: str
 ) -> None:
-    one, two = (make_settings(folder, recipe=recipe(name)) for folder in ("one", "two"))
+    files = _pairs(tmp_path) if name == "preferred" else {}
+    one, two = (make_settings(folder, recipe=recipe(name), **files) for folder in ("one", "two"))
     for settings in (one, two):
         run_step("prepare", settings, Sinks())
 
@@ -80,7 +99,7 @@ def test_two_ranks_lose_what_one_loses(
     assert _lines(two, "gradNorm") == pytest.approx(_lines(one, "gradNorm"), rel=1e-4)
     assert _lines(two, "evalLoss") == pytest.approx(_lines(one, "evalLoss"), rel=1e-5)
     assert _report(two).world_size == 2
-    assert len(_lines(two)) == 8
+    assert len(_lines(two)) == _report(two).steps
     assert _lines(two)[-1] < _lines(two)[0]
 
 
