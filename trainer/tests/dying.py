@@ -52,6 +52,7 @@ _CALLS = {
     "micro-step": ("model/loss.py", "summed_loss"),
     "save": ("publishing/manifest.py", "seal"),
     "load": ("model/base.py", "load"),
+    "held-out row": ("evaluation/losses.py", "document_losses"),
 }
 
 

@@ -35,10 +35,7 @@ def straight(make_settings: MakeSettings) -> Report:
 
 
 DEATHS = {
-    "before the first checkpoint": Death("step", 1),
-    "right after a checkpoint": Death("step", 3),
     "in the middle of a global batch": Death("micro-step", 10),
-    "in the middle of saving": Death("save", 2),
     "at the last step": Death("step", STEPS),
 }
 

@@ -73,11 +73,11 @@ def test_an_evaluation_that_is_asked_to_stop_does_not_end_in_0_and_goes_on(
 ) -> None:
     settings = _ran(make_settings(checks=Checks(generations=0)), "prepare", "train")
 
-    assert exit_code(start("evaluate", settings, recipes, Death("evaluation", 6000, TERM))) in {
+    assert exit_code(start("evaluate", settings, recipes, Death("held-out row", 1, TERM))) in {
         Exit.STOPPED,
         Exit.KILLED,
     }
-    _ran(settings, "evaluate")
+    assert exit_code(start("evaluate", settings, recipes, Death())) == Exit.DONE
     assert _report(settings).status == "evaluated"
 
 
