@@ -5,6 +5,7 @@ Finished parts are kept (evaluation/partial.json), so that a killed evaluation g
 
 import logging
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import ADAPTER, METRICS
+from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.contract.report import Evaluation, Preference, Report
@@ -60,7 +62,8 @@ def run(settings: Settings, sink: Sink) -> None:
             if ranks.is_first:
                 found = results.evaluation(examination, before, after)
                 found = found.model_copy(update={"curve": curve(lines_of(attempt.read(METRICS) or b""))})
-                found = _judged(found, examination, results.pairs(examination, before, after), settings, kept, pace)
+                pairs = results.pairs(examination, before, after)
+                found = _judged(found, job.checks, pairs, key=settings.judge_key, kept=kept, pace=pace)
             used.kept()
             used.write()
             ranks.barrier()
@@ -105,20 +108,20 @@ def _adapter(attempt: AttemptFolder) -> Path:
 
 def _decisive(job: TrainingJob, dataset: Dataset, adapter: Path) -> str:
     run = verify(adapter)
-    facts = {"run": run["fingerprint"], "files": run["files"], "data": dataset.facts.fingerprint, "seed": job.seed}
+    facts = {"run": run.get("fingerprint"), "files": run["files"], "data": dataset.facts.fingerprint, "seed": job.seed}
     return fingerprint({**facts, "checks": decisive(job.checks)})
 
 
 def _judged(
-    found: Evaluation, examination: Examination, pairs: list[judge.Pair], settings: Settings, kept: Partial, pace: Pace
+    found: Evaluation, checks: Checks, pairs: Sequence[judge.Pair], *, key: Path | None, kept: Partial, pace: Pace
 ) -> Evaluation:
     """With the judge's preference; a judge that does not answer costs its figure and nothing else."""
-    asked = examination.checks.judge
+    asked = checks.judge
     if asked is None or not pairs:
         return found
 
     def ask() -> object:
-        return judge.preference(asked, pairs, key=settings.judge_key, asked=pace.alone).model_dump(mode="json")
+        return judge.preference(asked, pairs, key=key, asked=pace.alone).model_dump(mode="json")
 
     try:
         preference = Preference.model_validate(kept.once("judge", ask))

@@ -71,14 +71,15 @@ def answers(
     for batch in batches_of(prompts):
         pace.step()
         with torch.no_grad(), computing(precision, device):
-            made = _generated(model, [prompts[index] for index in batch], most, sorted(ends), pace)
+            asked = [prompts[index] for index in batch]
+            made = _generated(model, asked, most=most, ends=sorted(ends), pace=pace)
         for index, ids in zip(batch, made, strict=True):
             found[index] = _up_to(ids, ends)
     return found
 
 
 def _generated(
-    model: Tuned, prompts: Sequence[Sequence[int]], most: int, ends: list[int], pace: Pace
+    model: Tuned, prompts: Sequence[Sequence[int]], *, most: int, ends: list[int], pace: Pace
 ) -> list[list[int]]:
     """What follows each prompt, with all that follows its end. Raises Killed."""
     causal = model.causal

@@ -44,8 +44,8 @@ def preference(judge: Judge, pairs: Sequence[Pair], *, key: Path | None, asked: 
     wins = losses = 0
     for pair in pairs:
         asked()
-        first = _verdict(judge, pair.prompt, (pair.before, pair.after), key)
-        second = _verdict(judge, pair.prompt, (pair.after, pair.before), key)
+        first = _verdict(judge, pair.prompt, (pair.before, pair.after), key=key)
+        second = _verdict(judge, pair.prompt, (pair.after, pair.before), key=key)
         wins += (first, second) == ("b", "a")
         losses += (first, second) == ("a", "b")
     ties = len(pairs) - wins - losses
@@ -59,7 +59,7 @@ def preference(judge: Judge, pairs: Sequence[Pair], *, key: Path | None, asked: 
     )
 
 
-def _verdict(judge: Judge, prompt: str, answers: tuple[str, str], key: Path | None) -> str:
+def _verdict(judge: Judge, prompt: str, answers: tuple[str, str], *, key: Path | None) -> str:
     """`a`, `b` or `tie`."""
     first, second = (answer[:_LONGEST] for answer in answers)
     asked = f"[Request]\n{prompt[-_LONGEST:]}\n\n[Answer A]\n{first}\n\n[Answer B]\n{second}\n\n[Verdict]"

@@ -31,7 +31,7 @@ def scores(
     Raises BadInput when the pattern is wrong or takes too long.
     """
     found = dict(_overlaps(references, before, after))
-    exact = _exact(references, before, after, answer)
+    exact = _exact(references, before, after, answer=answer)
     return found if exact is None else {"exactMatch": exact, **found}
 
 
@@ -44,7 +44,9 @@ def normalised(text: str) -> str:
     return plain.rstrip(".!")
 
 
-def _exact(references: Sequence[str], before: Sequence[str], after: Sequence[str], answer: str | None) -> Score | None:
+def _exact(
+    references: Sequence[str], before: Sequence[str], after: Sequence[str], *, answer: str | None
+) -> Score | None:
     """Over the rows whose reference has an answer; None when no row's has."""
     given = _groups(answer, [*references, *before, *after])
     number = len(references)
