@@ -17,6 +17,7 @@ from trainer.data.packing import PackedRow, packed
 from trainer.durability.interruption import Interruption
 from trainer.loop import Training
 from trainer.model import objective
+from trainer.model.loss import summed_loss
 from trainer.model.making import tuned
 from trainer.model.precision import LossScale
 from trainer.model.tuned import Tuned
@@ -116,7 +117,7 @@ class _HeldOutLosses:
         return loss * 0 + next(self._losses) * sum(row.labelled for row in rows)
 
 
-objective_loss = objective.summed_loss
+objective_loss = summed_loss
 
 
 def test_a_training_ends_with_the_best_weights_once_the_held_out_loss_rises(
@@ -137,7 +138,7 @@ def test_a_training_ends_with_the_best_weights_once_the_held_out_loss_rises(
 @pytest.mark.requirement("E78")
 @pytest.mark.parametrize("stop", [2, 5, 7])
 def test_a_training_stopped_between_measurements_ends_as_one_that_was_not(base: Path, stop: int) -> None:
-    choice = {"held_out": 3, "evaluate_steps": 2, "patience": 3, "dropout": 0.1}
+    choice: dict[str, Any] = {"held_out": 3, "evaluate_steps": 2, "patience": 3, "dropout": 0.1}
     straight, keeper, _ = _training(base, **choice)
     straight.run(Interruption(), keeper)
     broken, keeper, _ = _training(base, **choice)
