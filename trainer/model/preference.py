@@ -20,7 +20,7 @@ def pairs_of(row: PackedRow) -> int:
 
 
 def rewards(model: Tuned, rows: Sequence[PackedRow], beta: float) -> torch.Tensor:
-    """beta times how much likelier than the base the model has each answer, [pairs, 2]: chosen, rejected.
+    """How much likelier than the base the model has each answer, times beta; [pairs, 2]: chosen, rejected.
 
     The reference is the base itself, with the adapter off, so that no second model stands in memory.
     """
