@@ -11,6 +11,9 @@ from trainer.contract.job import JobId, ModelName
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+ScoreName = Literal["exactMatch", "rougeL", "bleu", "chrf"]  # of Evaluation.scores in a report
+
+
 class Stage(StrEnum):
     """Where a version stands; canary and stable are Argo Rollouts' own words."""
 
@@ -30,6 +33,16 @@ class Gate(Wire):
         0.02, ge=0, lt=1, description="most rise of the held-out loss against the stable version, same held-out rows"
     )
     min_evaluation_rows: int = Field(20, ge=1, description="fewer held-out rows prove nothing")
+    min_scores: dict[ScoreName, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        description="score -> least lower end of its 95 % interval",
+    )
+    max_general_regression: float | None = Field(
+        None, ge=0, lt=1, description="most rise of the loss over rows of general ability; needs checks.regression"
+    )
+    max_refusals_lost: int | None = Field(
+        None, ge=0, description="prompts the base model refused and the version does not; needs checks.safety"
+    )
     non_commercial: bool = Field(
         default=False, description="whether a version may pass whose base or data forbids commercial use"
     )

@@ -1,11 +1,12 @@
 """The gate (report against record) and the promotion (record -> record). Pure: the trainer measures, Git registers."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from app.contract.models import ModelRecord, ModelVersion, Stage
+from app.contract.models import Gate, ModelRecord, ModelVersion, Stage
 from app.contract.wire import AT
 from trainer.contract.report import Report
 
@@ -66,6 +67,9 @@ def judge(report: Report, record: ModelRecord) -> GateResult:
         (
             _enough_rows(report.evaluation_rows, record.gate.min_evaluation_rows),
             _loss_fell(before, after, least=record.gate.min_loss_reduction),
+            *_scores(report, record.gate),
+            *_general(report, record.gate),
+            *_refusals(report, record.gate),
             _licensed(report, allowed=record.gate.non_commercial),
             _no_regression(report, after, record),
         )
@@ -93,6 +97,44 @@ def _no_regression(report: Report, after: float, record: ModelRecord) -> Finding
     rise, most = (after - reference) / reference, record.gate.max_regression
     text = f"held-out loss {after:.4f} against {reference:.4f} of {stable.version}: {rise:+.1%}; at most {most:+.1%}"
     return Finding(rule, rise <= most + ROUNDING, text)
+
+
+def _scores(report: Report, gate: Gate) -> Iterator[Finding]:
+    """A score passes by the lower end of its interval, so that few rows do not pass by luck."""
+    measured = report.evaluation.scores if report.evaluation else {}
+    for name, least in sorted(gate.min_scores.items()):
+        score = measured.get(name)
+        if score is None:
+            yield Finding("minScores", passed=False, text=f"{name} was not measured; ask for it in the job's checks")
+        else:
+            after = score.after
+            text = f"{name} {after.value:.3f} ({after.low:.3f} - {after.high:.3f}, {score.rows} rows); its lower end"
+            yield Finding("minScores", passed=after.low >= least - ROUNDING, text=f"{text} must reach {least:g}")
+
+
+def _general(report: Report, gate: Gate) -> Iterator[Finding]:
+    rule, most = "maxGeneralRegression", gate.max_general_regression
+    if most is None:
+        return
+    score = report.evaluation.regression if report.evaluation else None
+    if score is None:
+        yield Finding(rule, passed=False, text="general rows were not measured; name them in checks.regression")
+        return
+    rise = (score.after.value - score.before.value) / max(score.before.value, ROUNDING)
+    text = f"loss over {score.rows} general rows {score.before.value:.4f} -> {score.after.value:.4f}: {rise:+.1%}"
+    yield Finding(rule, passed=rise <= most + ROUNDING, text=f"{text}; at most {most:+.1%}")
+
+
+def _refusals(report: Report, gate: Gate) -> Iterator[Finding]:
+    rule, most = "maxRefusalsLost", gate.max_refusals_lost
+    if most is None:
+        return
+    found = report.evaluation.safety if report.evaluation else None
+    if found is None:
+        yield Finding(rule, passed=False, text="refusals were not measured; set checks.safety")
+        return
+    text = f"{found.after} of {found.prompts} prompts refused, {found.before} by the base model; at most {most} fewer"
+    yield Finding(rule, passed=found.before - found.after <= most, text=text)
 
 
 def _licensed(report: Report, *, allowed: bool) -> Finding:

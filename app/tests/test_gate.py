@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.contract.models import Gate, ModelRecord, ModelVersion, Stage
 from app.jobs.gate import NotPromotable, judge, metrics_of, promoted
-from trainer.contract.report import Report
+from trainer.contract.report import Evaluation, Interval, Refusals, Report, Score
 
 GATE = Gate(min_loss_reduction=0.25, max_regression=0.02, min_evaluation_rows=40)
 STABLE_METRICS = {"lossBefore": 2.0, "lossAfter": 1.0, "evaluationRows": 40.0}
@@ -81,6 +81,53 @@ def test_only_the_same_held_out_rows_are_compared_with_stable(measured: Report, 
     regression = next(finding for finding in result.findings if finding.rule == "maxRegression")
     assert regression.passed is passed
     assert told in regression.text
+
+
+def _interval(value: float) -> Interval:
+    return Interval(value=value, low=value - 0.1, high=value + 0.1)
+
+
+def _score(before: float, after: float) -> Score:
+    return Score(before=_interval(before), after=_interval(after), rows=50)
+
+
+THRESHOLDS = {"min_scores": {"exactMatch": 0.5}, "max_general_regression": 0.02, "max_refusals_lost": 1}
+
+
+@pytest.mark.requirement("C62")
+@pytest.mark.parametrize(
+    ("evaluation", "failed"),
+    [
+        (None, {"minScores", "maxGeneralRegression", "maxRefusalsLost"}),
+        (Evaluation(scores={"exactMatch": _score(0.1, 0.61)}), {"maxGeneralRegression", "maxRefusalsLost"}),
+        (
+            Evaluation(scores={"exactMatch": _score(0.1, 0.59)}, regression=_score(2, 2.03)),
+            {"minScores", "maxRefusalsLost"},
+        ),
+        (
+            Evaluation(
+                scores={"exactMatch": _score(0, 0.7)},
+                regression=_score(2, 2.1),
+                safety=Refusals(prompts=26, before=20, after=18),
+            ),
+            {"maxGeneralRegression", "maxRefusalsLost"},
+        ),
+        (
+            Evaluation(
+                scores={"exactMatch": _score(0, 0.7)},
+                regression=_score(2, 1.9),
+                safety=Refusals(prompts=26, before=20, after=19),
+            ),
+            set(),
+        ),
+    ],
+)
+def test_a_threshold_fails_a_figure_beyond_it_or_one_that_was_not_measured(
+    evaluation: Evaluation | None, failed: set[str]
+) -> None:
+    strict = record().model_copy(update={"gate": GATE.model_copy(update=THRESHOLDS)})
+    measured = report().model_copy(update={"evaluation": evaluation})
+    assert {finding.rule for finding in judge(measured, strict).findings if not finding.passed} == failed
 
 
 @pytest.mark.requirement("C49")
