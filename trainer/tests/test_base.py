@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters
 from trainer.contract.report import Report
@@ -71,14 +72,15 @@ def test_the_qlora_recipe_of_a_t4_tunes_a_small_model_on_alpaca_rows(
     recipe = recipe_named("tinyllama-qlora-t4").model_copy(update=OF_THE_MACHINE)
     text = yaml.safe_dump(recipe.model_dump(mode="json", by_alias=True, exclude_none=True))
     (recipes / "tiny-qlora.yaml").write_text(text)
-    pairs = [tuple(turn["content"] for turn in row["messages"]) for row in toy.rows(40)]
+    pairs = [tuple(turn["content"] for turn in row["messages"]) for row in toy.rows(24)]
     rows = [{"instruction": question, "input": "", "output": answer} for question, answer in pairs]
     data = toy.write_rows(tmp_path / "alpaca.jsonl", rows)
     settings = make_settings(
         recipe="tiny-qlora",
         data=str(data),
         evaluation=None,
-        hyperparameters=Hyperparameters(epochs=5, learning_rate=0.01),
+        checks=Checks(generations=0),
+        hyperparameters=Hyperparameters(epochs=4, learning_rate=0.02),
     )
 
     for step in ("prepare", "train", "evaluate"):
@@ -89,7 +91,7 @@ def test_the_qlora_recipe_of_a_t4_tunes_a_small_model_on_alpaca_rows(
     assert recipe.precision == "fp16"
     assert report.loss_after is not None
     assert report.loss_before is not None
-    assert report.loss_after < 0.95 * report.loss_before
+    assert report.loss_after < 0.97 * report.loss_before
 
 
 def test_a_base_model_that_hides_a_pickle_below_a_folder_is_refused(base: Path, tmp_path: Path) -> None:
