@@ -127,7 +127,8 @@ class Scene:
         """Kill, go on to the end, compare. Raises AssertionError, with the seed in its text."""
         settings, notes = self._prepared(f"seed-{trial.seed}"), self._notes(f"seed-{trial.seed}")
         code = self._train(settings, trial, notes)
-        outcome = Outcome(trial, notes.place, code, 0)
+        place = self._notes_of(trial.rank, notes).place
+        outcome = Outcome(trial, place, code, 0)
         self._check_code(outcome, self._report(settings))
         if trial.loses_disk:
             shutil.rmtree(settings.work, ignore_errors=True)
@@ -142,7 +143,7 @@ class Scene:
         lost = done - (report.resumed_from or 0)
         self._check_loss(outcome, lost)
         shutil.rmtree(settings.work, ignore_errors=True)
-        return Outcome(trial, notes.place, code, lost)
+        return Outcome(trial, place, code, lost)
 
     def _check_code(self, outcome: Outcome, report: Report) -> None:
         """A signal ends in 75 or 143; in 0 only when the training was over, or the moment never came."""
@@ -173,7 +174,7 @@ class Scene:
             named = {name: str(value) for name, value in place.items()}
             address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
             death = trial.death if rank == trial.rank else Death("none", 0)
-            its_notes = notes if rank == 0 else self._notes(f"{notes.folder.name}-{rank}")
+            its_notes = self._notes_of(rank, notes)
             around = Surroundings({**self.store, **named, **address})
             processes.append(start("train", settings, self.recipes, death, notes=its_notes, around=around))
         first = exit_code(processes[trial.rank])
@@ -218,6 +219,9 @@ class Scene:
 
     def _work(self, name: str) -> Path:
         return self.folder / "work" / name
+
+    def _notes_of(self, rank: int, first: Notes) -> Notes:
+        return first if rank == 0 else self._notes(f"{first.folder.name}-{rank}")
 
     def _notes(self, name: str) -> Notes:
         notes = Notes(self.folder / "notes" / name)
