@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tenon.output import CommandError, answer_json, answer_table, console
 from tenon.plan import price, show
+from tenon.searching import search, show_search
 from trainer.contract.bucket import REPORT
 from trainer.contract.job import TrainingJob
 
@@ -30,10 +31,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train and evaluate; the exit code is the trainer's."""
     from trainer.__main__ import ended
-    from trainer.launch import is_needed, launch
-    from trainer.pipeline import run_step
-    from trainer.settings import Footprint, Settings
-    from trainer.sinks.making import opened
 
     if options.plan:
         ranks = options.nproc if options.nproc > 1 else None
@@ -48,23 +45,36 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"{options.out}: {error.strerror}; give a folder that can be written") from None
     job, out = read_spec(options.spec), options.out
 
-    def steps() -> int:
-        footprint = Footprint.from_environment(os.environ)
-        settings = Settings(job=job, attempt_url=str(out), work=out / "work", footprint=footprint)
-        divided = _divided(settings, options.nproc)
-        for name in STEPS:
-            if is_needed(name, divided):  # the first rank has the terminal
-                if code := launch(name, divided):
-                    return code
-            else:
-                with opened(settings, os.environ, console(stderr=True)) as sinks:
-                    run_step(name, settings, sinks)
-        return 0
-
-    code = ended(steps)
+    code = ended(lambda: _steps(job, out, ranks=options.nproc))
     if code == 0:
         _answer(out, as_json=options.json)
+        if job.search is not None and not options.json:
+            show_search(out)
     return int(code)
+
+
+def _steps(job: TrainingJob, out: Path, *, ranks: int) -> int:
+    """Exit code of the step that ended badly, or 0. Raises what a step in this process raises."""
+    from trainer.launch import is_needed, launch
+    from trainer.pipeline import run_step
+    from trainer.settings import Footprint, Settings
+    from trainer.sinks.making import opened
+
+    footprint = Footprint.from_environment(os.environ)
+    settings = Settings(job=job, attempt_url=str(out), work=out / "work", footprint=footprint)
+    divided = _divided(settings, ranks)
+    for name in STEPS:
+        if job.search is not None and name == "train":
+            code = search(settings, divided)
+        elif is_needed(name, divided):  # the first rank has the terminal
+            code = launch(name, divided)
+        else:
+            with opened(settings, os.environ, console(stderr=True)) as sinks:
+                run_step(name, settings, sinks)
+            continue
+        if code:
+            return code
+    return 0
 
 
 def _divided(settings: "Settings", ranks: int) -> dict[str, str]:

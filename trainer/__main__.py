@@ -1,4 +1,4 @@
-"""`python -m trainer prepare|train|evaluate|publish|drift`: one step, told by the environment (contract/steps.py).
+"""`python -m trainer prepare|train|evaluate|publish|search|trial|drift`: one step, told by the environment (contract/steps.py).
 
 The exit code says how it ended; the last line on stderr says why.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from trainer import storage
-from trainer.contract.bucket import REPORT
+from trainer.contract.bucket import CHECKPOINTS, REPORT
 from trainer.contract.report import Report
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import to_json, write_whole
@@ -41,6 +41,12 @@ class AttemptFolder:
             raise kind(f"{made.local}: cannot be made ({error.strerror}); give another folder") from error
         return made
 
+    def below(self, name: str) -> "AttemptFolder":
+        """A folder of it, for one of several trainings of the attempt."""
+        made = AttemptFolder(self.local / name, None if self.url is None else f"{self.url}/{name}")
+        made.local.mkdir(parents=True, exist_ok=True)
+        return made
+
     def push_file(self, name: str) -> None:
         """Bring a file of the local folder into the bucket."""
         if self.url is not None:
@@ -54,6 +60,11 @@ class AttemptFolder:
     def pull_folder(self, name: str) -> Path:
         """A verified local copy of a sealed folder. Raises manifest.Incomplete when there is none."""
         return storage.fetch_folder(f"{self.url or self.local}/{name}", self.local / name)
+
+    def drop_checkpoints(self) -> None:
+        """Remove all of them, here and in the bucket: nothing is to go on from them any more."""
+        for root in {str(self.local), self.url or str(self.local)}:
+            storage.remove_folder(f"{root}/{CHECKPOINTS}")
 
     def read(self, name: str) -> bytes | None:
         """Content of a file as the bucket has it, None when it is not there."""

@@ -32,7 +32,7 @@ from trainer.model.sharding import shard
 from trainer.model.tuned import Tuned
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete, verify
-from trainer.recipes import recipe_of
+from trainer.searching.outcome import recipe_trained
 from trainer.settings import Settings
 from trainer.sinks import Sink
 from trainer.train import prepared
@@ -44,7 +44,8 @@ _log = logging.getLogger(__name__)
 def run(settings: Settings, sink: Sink) -> None:
     """Add the losses and the evaluation to the report. Raises Killed after a signal; what was measured is kept."""
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
-    job, recipe, attempt = settings.job, as_measured(recipe_of(settings.job)), AttemptFolder.of(settings)
+    job, attempt = settings.job, AttemptFolder.of(settings)
+    recipe = as_measured(recipe_trained(job, attempt))
     sink.begin("evaluate")
     with joined(os.environ) as ranks, watched() as interruption:
         with ranks.in_turn():

@@ -7,13 +7,27 @@ from typing import Any
 
 import torch
 
+from trainer.attempt import AttemptFolder
 from trainer.durability.checkpoint import Checkpoints, Snapshot
 from trainer.durability.interruption import SaveRequest
 from trainer.durability.watchdog import Watchdog
 from trainer.loop import Training
 from trainer.outcomes import Unavailable
+from trainer.searching.limit import Limit
 from trainer.sinks import Sink
 from trainer.usage import Run
+
+
+@dataclass(frozen=True)
+class Part:
+    """A training that is one of several of an attempt. attempt: has the prepared data and takes the usage, by `name`.
+
+    limit: what may end it early; on the first rank alone.
+    """
+
+    attempt: AttemptFolder
+    name: str
+    limit: Limit | None
 
 
 @dataclass
@@ -27,6 +41,7 @@ class Kept:
     usage: Run
     sink: Sink
     watchdog: Watchdog
+    part: Part | None = None
     _began: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
     _tokens_before: int = 0
@@ -43,6 +58,8 @@ class Kept:
             self.training.restore(snapshot)
         self._tokens_before, self._skipped = self.training.counters.tokens, self.training.counters.skipped
         self.usage.resumed(max(step, 0))
+        if self.part is not None and self.part.limit is not None:
+            self.part.limit.resumed(max(step, 0))
         return None if step < 0 else step
 
     def save(self, *, best: bool) -> None:
@@ -92,6 +109,12 @@ class Kept:
     def alive(self) -> None:
         self.watchdog.alive(f"step {self.training.counters.step + 1}")
 
+    def is_enough(self) -> bool:
+        if self.part is None:
+            return False
+        limit = self.part.limit
+        return self.training.ranks.any(limit is not None and limit.is_reached)
+
     @property
     def tokens_per_second(self) -> float:
         """Of this run."""
@@ -100,6 +123,8 @@ class Kept:
     def told(self, line: Mapping[str, Any]) -> None:
         """To the sinks, with what no two runs have alike: times and memory."""
         self.alive()
+        if self.part is not None and self.part.limit is not None:
+            self.part.limit.told(line)
         if "loss" not in line:
             self.sink.record(line)
             return

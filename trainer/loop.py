@@ -39,7 +39,7 @@ class Keeper(Protocol):
 
     save: a checkpoint is due; best: with the lowest held-out loss so far. wants_checkpoint: whether someone asked for
     one. last: the checkpoint of a step, to go back to, None when there is none. told: the figures of a step or a
-    measurement. alive: a part of a measurement is done.
+    measurement. alive: a part of a measurement is done. is_enough: whether the training ends here, with rows left.
     """
 
     def save(self, *, best: bool) -> None: ...
@@ -47,6 +47,7 @@ class Keeper(Protocol):
     def last(self, step: int) -> Snapshot | None: ...
     def told(self, line: Mapping[str, Any]) -> None: ...
     def alive(self) -> None: ...
+    def is_enough(self) -> bool: ...
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Training:
         while True:
             if self._is_measurement_due and not self._measure(interruption, keeper):
                 return False
-            if self.is_over:
+            if self.is_over or keeper.is_enough():
                 return True
             is_best = self.counters.measured.step == self.counters.step and self.counters.measured.is_best
             is_due = self.counters.step % self.plan.recipe.checkpoint_steps == 0

@@ -3,12 +3,12 @@
 import importlib
 import os
 
-from trainer.contract.steps import DRIFT, PIPELINE
+from trainer.contract.steps import DRIFT, PIPELINE, SEARCH, TRIAL
 from trainer.settings import Settings
 from trainer.sinks import Sink
 
 STEPS = tuple(step.name for step in PIPELINE)
-COMMANDS = (*STEPS, DRIFT.name)
+COMMANDS = (*STEPS, SEARCH.name, TRIAL.name, DRIFT.name)
 
 # Read when torch is first imported, so set before any step is.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads made a training 9x slower on a shared machine

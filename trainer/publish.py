@@ -22,7 +22,7 @@ from trainer.publishing.licences import is_non_commercial
 from trainer.publishing.manifest import Incomplete, verify
 from trainer.publishing.provenance import Made
 from trainer.publishing.version import assemble
-from trainer.recipes import recipe_of
+from trainer.searching.outcome import recipe_trained
 from trainer.settings import Settings
 from trainer.sinks import Metrics, Sink
 from trainer.usage import metered
@@ -46,7 +46,7 @@ def run(settings: Settings, sink: Sink) -> None:
             usage.kept()
             update |= {"status": "published", "usage": usage.total()}
             report = report.model_copy(update=update)
-            made = Made(settings, recipe_of(settings.job), report, base_digest, _rows(attempt))
+            made = Made(settings, recipe_trained(settings.job, attempt), report, base_digest, _rows(attempt))
             assemble(folder, made, adapter, exports=exports)
             storage.store_folder(folder, settings.version_url)
     if report.status != "published":  # the version was complete when the last run of this step was killed

@@ -60,7 +60,7 @@ class Settings:
     """attempt_url: folder that this attempt alone writes. older_urls: earlier attempts' folders, newest first.
 
     version_url: where `publish` puts the version; None when nothing is published. work: scratch of this machine.
-    version: what a drift evaluation is of; None elsewhere.
+    trial: number of a search's trial; version: what a drift evaluation is of; None elsewhere.
     """
 
     job: TrainingJob
@@ -73,6 +73,7 @@ class Settings:
     status_token: Path | None = None
     traceparent: str | None = None
     judge_key: Path | None = None
+    trial: int | None = None
     version: ServedVersion | None = None
     footprint: Footprint = Footprint()
     origin: Origin = Origin()
@@ -86,7 +87,8 @@ class Settings:
             raise BadInput(f"{', '.join(missing)}: not set; the workflow sets them (trainer/contract/steps.py)")
         job = _job(environment[steps.JOB])
         if folder:
-            return cls(job=job, attempt_url=folder, work=Path(folder) / "work")
+            trial = _trial(environment.get(steps.TRIAL_NUMBER))
+            return cls(job=job, attempt_url=folder, work=Path(folder) / "work", trial=trial)
         number = environment[steps.ATTEMPT]
         if not (number.isascii() and number.isdigit() and int(number) >= 1):
             raise BadInput(f"{steps.ATTEMPT}: {number!r} is no attempt number; count from 1")
@@ -103,6 +105,7 @@ class Settings:
             status_token=Path(token) if token else None,
             traceparent=environment.get(steps.TRACEPARENT) or None,
             judge_key=Path(environment[steps.JUDGE_KEY_FILE]) if environment.get(steps.JUDGE_KEY_FILE) else None,
+            trial=_trial(environment.get(steps.TRIAL_NUMBER)),
             footprint=Footprint.from_environment(environment),
             origin=Origin.from_environment(environment),
         )
@@ -144,6 +147,14 @@ def _job(text: str) -> TrainingJob:
         return TrainingJob.from_parameter(text)
     except ValueError as error:
         raise BadInput(f"{steps.JOB}: is no base64url JSON of a TrainingJob ({_flat(error)}); send another") from error
+
+
+def _trial(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()):
+        raise BadInput(f"{steps.TRIAL_NUMBER}: {text!r} is no number of a trial; count from 0")
+    return int(text)
 
 
 def _addressed(url: str | None, *, job: str, attempt: str) -> str | None:

@@ -21,7 +21,7 @@ from trainer.durability.checkpoint import Checkpoints
 from trainer.durability.interruption import Interruption, SaveRequest, or_killed, watched
 from trainer.durability.ranks import Ranks, joined, partners
 from trainer.durability.watchdog import watching
-from trainer.keeping import Kept
+from trainer.keeping import Kept, Part
 from trainer.loop import Training
 from trainer.model import base
 from trainer.model.hardware import refuse_absent_hardware
@@ -53,16 +53,20 @@ _NOT_OF_THE_RESULT = {
 
 def run(settings: Settings, sink: Sink) -> None:
     """Leave `adapter/`, `metrics.jsonl` and the report. Raises Stopped once a checkpoint is saved after a signal."""
+    train(settings, recipe_of(settings.job), sink, folder=AttemptFolder.of(settings))
+
+
+def train(settings: Settings, recipe: Recipe, sink: Sink, *, folder: AttemptFolder, part: Part | None = None) -> None:
+    """The same below `folder`, by another recipe; part: of an attempt that has several trainings."""
     torch.use_deterministic_algorithms(mode=True, warn_only=torch.cuda.is_available())
-    recipe = recipe_of(settings.job)
     refuse_absent_hardware(recipe)
     with watched() as interruption, joined(os.environ) as ranks:
         _refuse_copies(recipe, ranks)
-        attempt, told = AttemptFolder.of(settings), sink if ranks.is_first else Sinks()
-        told.begin("train")
-        gpus = int(torch.cuda.is_available())
-        with metered(attempt, "train", settings, told, rank=ranks.rank, gpus=gpus) as usage, partners():
-            _Train(settings, recipe, attempt, ranks, told, usage).run(interruption)
+        told, gpus = sink if ranks.is_first else Sinks(), int(torch.cuda.is_available())
+        told.begin("train" if part is None else part.name)
+        of, name = (folder, "train") if part is None else (part.attempt, part.name)
+        with metered(of, name, settings, told, rank=ranks.rank, gpus=gpus) as usage, partners():
+            _Train(settings, recipe, folder, ranks, told, usage, part).run(interruption)
 
 
 @dataclass(frozen=True)
@@ -75,17 +79,18 @@ class _Train:
     ranks: Ranks
     sink: Sink
     usage: Run
+    part: Part | None = None
 
     def run(self, interruption: Interruption) -> None:
         job, ranks = self.settings.job, self.ranks
         with ranks.in_turn():
-            dataset, report = prepared(self.attempt)
+            dataset, report = self._prepared()
             folder = base.fetch(job, self.settings.work)
             facts = _facts(dataset, base.digest(folder), self.recipe, seed=job.seed)
             if _is_trained(self.attempt, report, facts):
                 return
         rows, held_out = rows_of(dataset.training, self.recipe), rows_of(dataset.evaluation, self.recipe)
-        if ranks.is_first:
+        if ranks.is_first and self.part is None:
             announce(forecast(job, Amount.of_documents(dataset.training, self.recipe), ranks=ranks.world))
         model = _model(self.settings, self.recipe, ranks)
         plan, batches = Plan.of(self.recipe, len(rows), seed=job.seed), Batches(rows, job.seed, self.recipe.epochs)
@@ -95,7 +100,7 @@ class _Train:
         checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep, every=every)
         wish = SaveRequest(self.attempt.local)
         with watching(self.recipe.stuck_seconds) as watchdog:
-            kept = Kept(training, checkpoints, facts, wish, self.usage, self.sink, watchdog)
+            kept = Kept(training, checkpoints, facts, wish, self.usage, self.sink, watchdog, self.part)
             resumed_from = kept.resume()
             is_finished = training.run(interruption, kept)
         report = _counted(report, training, resumed_from).model_copy(
@@ -105,6 +110,13 @@ class _Train:
             self._finish(kept, report, facts)
         else:
             self._stop(kept, report)
+
+    def _prepared(self) -> tuple[Dataset, Report]:
+        """What to train on, and the report so far."""
+        if self.part is None:
+            return prepared(self.attempt)
+        dataset, report = prepared(self.part.attempt)
+        return dataset, self.attempt.report() or report
 
     def _stop(self, kept: Kept, report: Report) -> None:
         """Raises Stopped when the first rank has saved, else Killed; the same on every rank."""

@@ -1,4 +1,4 @@
-"""The losses as a picture: same numbers, same bytes. The only module that imports matplotlib."""
+"""The losses as a picture: same numbers, same bytes."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from trainer.model.adapter import Adapted
 from trainer.outcomes import BadInput
 from trainer.publishing.gguf_export import write_gguf
 from trainer.publishing.manifest import Incomplete
-from trainer.recipes import recipe_of
+from trainer.searching.outcome import recipe_trained
 from trainer.settings import Settings
 
 MERGED, GGUF = "merged", "gguf"
@@ -37,7 +37,7 @@ def export(
 
     licence: of the base model.
     """
-    job, recipe = settings.job, recipe_of(settings.job)
+    job, recipe = settings.job, recipe_trained(settings.job, attempt)
     if recipe.method == "full" and MERGED in job.exports:
         raise BadInput("exports: method full has nothing to merge, its weights are whole; leave `merged` out")
     found: dict[str, Any] = {}

@@ -124,7 +124,7 @@ def test_an_unknown_step_is_refused_by_the_program_itself() -> None:
 
     assert done.returncode == Exit.BAD_INPUT
     said = done.stderr.splitlines()[-1]
-    assert said == "trainer fly: is no step; use one of prepare, train, evaluate, publish, drift"
+    assert said == "trainer fly: is no step; use one of prepare, train, evaluate, publish, search, trial, drift"
 
 
 def test_hyperparameters_of_a_job_override_the_recipe(job: TrainingJob) -> None:

@@ -33,3 +33,6 @@ class Watching:
 
     def alive(self) -> None:
         return
+
+    def is_enough(self) -> bool:
+        return False
