@@ -53,15 +53,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _previews(job: TrainingJob, out: Path, number: int) -> "list[Preview]":
     """The first documents as they are trained on."""
-    from trainer import storage
     from trainer.data.dataset import Dataset
     from trainer.data.masks import FILES, ChatTokenizer
     from trainer.data.preview import preview
+    from trainer.model.source import fetched
 
     if not number:
         return []
-    folder = storage.fetch_folder(job.base, out / "work/base", digest=job.base_digest, only=FILES)
-    return preview(Dataset.load(out / PREPARED).training, ChatTokenizer(folder), number)
+    tokenizer = ChatTokenizer(fetched(job, out / "work", only=FILES))
+    return preview(Dataset.load(out / PREPARED).training, tokenizer, number)
 
 
 def _answer(out: Path, previews: "list[Preview]", *, as_json: bool) -> None:

@@ -18,6 +18,7 @@ from trainer.data.preparation import File, Files, Preparation
 from trainer.data.progress import Progress
 from trainer.data.selection import HELD_OUT_SHARE
 from trainer.durability.interruption import watched
+from trainer.model.source import fetched
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete, sha256_of
 from trainer.recipes import recipe_of
@@ -34,7 +35,7 @@ def run(settings: Settings, sink: Sink) -> None:
     job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
     with metered(attempt, "prepare", settings, sink) as usage:
         sink.begin("prepare")
-        tokenizer = ChatTokenizer(_tokenizer_files(job, settings.work))
+        tokenizer = ChatTokenizer(fetched(job, settings.work, only=FILES))
         tokenizer.refuse_width(recipe.width)
         files = _files(job, settings.work)
         found = fingerprint(tokenizer, recipe, job=job, files=files)
@@ -101,13 +102,6 @@ def _files(job: TrainingJob, work: Path) -> Files:
 def _file(url: str, folder: Path, *, most_bytes: int | None = None) -> File:
     path = storage.fetch_file(url, folder, most_bytes=most_bytes)
     return File(path, Source(uri=url, sha256=sha256_of(path), bytes=path.stat().st_size))
-
-
-def _tokenizer_files(job: TrainingJob, work: Path) -> Path:
-    try:
-        return storage.fetch_folder(job.base, work / "base", digest=job.base_digest, only=FILES)
-    except Incomplete as error:
-        raise BadInput(f"base model: {error}; name a folder of the catalogue") from error
 
 
 def _already_prepared(attempt: AttemptFolder, found: str) -> bool:

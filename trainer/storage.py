@@ -78,7 +78,7 @@ def fetch_folder(url: str, folder: Path, *, digest: str | None = None, only: Ite
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             _download_listed(f"{url}/{name}", target / name)
         manifest.check_file(target / name, files[name]["sha256"])
-    if is_remote(url):
+    if is_remote(url) and read(str(target / MANIFEST)) != content:
         manifest.write_whole(target / MANIFEST, content)
     return target
 

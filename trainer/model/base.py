@@ -18,15 +18,15 @@ import torch
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
-from trainer import storage
 from trainer.contract.bucket import MANIFEST
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Attention, Precision
 from trainer.model.precision import DTYPES
+from trainer.model.source import fetched
 from trainer.outcomes import BadInput
-from trainer.publishing.manifest import Incomplete
+from trainer.publishing.executable import WEIGHTS, may_run
 
-_EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so"}
+_ADAPTER = "adapter_config.json"  # read by transformers, which then loads the base that it names
 _LARGEST_HEADER = 16 << 20  # bytes; a model of 100,000 tensors needs 12 MB
 _KERNELS: Mapping[Attention, str] = {
     "eager": "eager",
@@ -38,10 +38,7 @@ _KERNELS: Mapping[Attention, str] = {
 
 def fetch(job: TrainingJob, work: Path) -> Path:
     """A verified local folder of the job's base model. Raises BadInput when it is another or holds code."""
-    try:
-        folder = storage.fetch_folder(job.base, work / "base", digest=job.base_digest)
-    except Incomplete as error:
-        raise BadInput(f"base model: {error}; name a folder of the catalogue") from error
+    folder = fetched(job, work)
     refuse_code(folder)
     return folder
 
@@ -53,16 +50,17 @@ def digest(folder: Path) -> str:
 
 def refuse_code(folder: Path) -> None:
     """Raise BadInput when loading the folder could run code, or take memory without bound."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in _EXECUTABLE:
-            raise BadInput(
-                f"{path}: is {path.suffix}, which may run code when it is loaded; keep safetensors and JSON only"
-            )
-        if path.suffix == ".json" and path.name.endswith("config.json"):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        suffix = path.suffix.lower()
+        if may_run(path):
+            raise BadInput(f"{path}: may run code when it is loaded; keep safetensors and JSON only")
+        if path.name == _ADAPTER:
+            raise BadInput(f"{path}: makes the library load another model; merge that adapter, or leave the file out")
+        if suffix == ".json" and path.name.endswith("config.json"):
             document = json.loads(path.read_text(encoding="utf-8"))
             if isinstance(document, dict) and "auto_map" in document:
                 raise BadInput(f"{path}: names code of its own (auto_map); remove the key or use another base model")
-        if path.suffix == ".safetensors":
+        if suffix == WEIGHTS:
             _refuse_large_header(path)
 
 

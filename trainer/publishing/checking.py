@@ -11,12 +11,9 @@ from typing import Any
 
 from trainer.contract.bucket import MANIFEST, PROVENANCE, SIGNATURE
 from trainer.publishing import manifest, signature
+from trainer.publishing.executable import may_run
 from trainer.publishing.provenance import PREDICATE, STATEMENT
 
-_EXECUTABLE = {".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".py", ".so", ".npy", ".npz", ".joblib"}
-_PICKLE = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
-_ZIP = b"PK\x03\x04"  # how torch.save begins
-_WEIGHTS = ".safetensors"
 _BESIDE = {MANIFEST, PROVENANCE, SIGNATURE}  # what the statement does not list: itself, and what is made after it
 
 
@@ -76,11 +73,11 @@ def _files(folder: Path, files: dict[str, Any]) -> list[Finding]:
             found.append(Finding("digest", name, "is listed and not there; fetch it again"))
         elif path.stat().st_size != entry["bytes"] or manifest.sha256_of(path) != entry["sha256"]:
             found.append(Finding("digest", name, f"is not the file with sha256 {entry['sha256']}; fetch it again"))
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    return [
-        *found,
-        *(Finding("listed", name, "is not in the manifest; remove it") for name in sorted(there - {*files, MANIFEST})),
-    ]
+    for name in manifest.unlisted(folder, files):
+        is_link = (folder / name).is_symlink()
+        text = "is a link, which may lead anywhere" if is_link else "is not in the manifest"
+        found.append(Finding("listed", name, f"{text}; remove it"))
+    return found
 
 
 def _code(folder: Path) -> list[Finding]:
@@ -88,17 +85,6 @@ def _code(folder: Path) -> list[Finding]:
     text = "may run code when it is loaded; a version holds safetensors, GGUF, JSON and text"
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return [Finding("code", path.relative_to(folder).as_posix(), text) for path in paths if may_run(path)]
-
-
-def may_run(path: Path) -> bool:
-    """Whether loading the file by the usual means could run code: a pickle, or a program."""
-    if path.suffix in _EXECUTABLE:
-        return True
-    if path.suffix == _WEIGHTS:  # begins with a length, which may be any bytes, and is never unpickled
-        return False
-    with path.open("rb") as file:
-        head = file.read(4)
-    return head.startswith((*_PICKLE, _ZIP))
 
 
 def _statement(folder: Path, files: dict[str, Any], facts: dict[str, Any]) -> list[Finding]:

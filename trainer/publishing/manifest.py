@@ -6,7 +6,7 @@ Form: `{"files": {path: {"sha256": hex, "bytes": n}}, ...facts}`, sorted keys. I
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ def listing(folder: Path) -> dict[str, dict[str, Any]]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MANIFEST
     }
+
+
+def unlisted(folder: Path, files: Iterable[str]) -> list[str]:
+    """What is below `folder` and in none of the manifest's `files`, sorted; a link to a folder too, unlooked into."""
+    there = {path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return sorted({path.relative_to(folder).as_posix() for path in there} - {*files, MANIFEST})
 
 
 def parse(content: bytes, *, where: str) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from trainer import storage
 from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters
 from trainer.contract.report import Report
 from trainer.model import base as base_model
 from trainer.model.shape import refuse_short_context
+from trainer.model.source import fetched
 from trainer.outcomes import BadInput
 from trainer.pipeline import run_step
 from trainer.publishing.manifest import seal
@@ -101,5 +103,40 @@ def test_a_base_model_that_hides_a_pickle_below_a_folder_is_refused(base: Path, 
     (folder / "original/consolidated.pth").write_bytes(b"")
     seal(folder)
 
-    with pytest.raises(BadInput, match=r"is \.pth, which may run code"):
+    with pytest.raises(BadInput, match=r"consolidated\.pth: may run code"):
         base_model.fetch(TrainingJob(base=str(folder), data="rows.jsonl"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "original/generation_config.json"])
+def test_a_file_that_the_manifest_of_a_base_model_does_not_list_is_refused_by_every_step(
+    base: Path, tmp_path: Path, make_settings: MakeSettings, name: str
+) -> None:
+    folder = tmp_path / "more"
+    shutil.copytree(base, folder)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{{ messages[0].content }}")
+    settings = make_settings(base=str(folder), base_digest=base_model.digest(base))
+
+    with pytest.raises(BadInput, match=f"{name}: is not in the manifest"):
+        base_model.fetch(settings.job, tmp_path)
+    with pytest.raises(BadInput, match=f"{name}: is not in the manifest"):
+        run_step("prepare", settings, Sinks())
+
+
+def test_what_another_base_model_left_in_the_copy_is_not_used(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "Bucket", lambda name: storage._Disk())  # noqa: ARG005 - a bucket on this disk
+    job = TrainingJob(base=f"s3://models/{base}", data="rows.jsonl")
+    copy = fetched(job, tmp_path)
+    (copy / "chat_template.jinja").write_text("{{ messages[0].content }}")
+
+    assert fetched(job, tmp_path, only=["tokenizer.json"]) == copy
+    assert not (copy / "chat_template.jinja").exists()
+
+
+def test_a_base_model_that_is_an_adapter_of_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "elsewhere"}')
+
+    with pytest.raises(BadInput, match="makes the library load another model"):
+        base_model.refuse_code(tmp_path)

@@ -74,7 +74,7 @@ def test_a_dead_object_store_is_noticed_within_half_a_minute(monkeypatch: pytest
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("name", ["model.bin", "model.pt", "weights.pkl", "modeling.py"])
+@pytest.mark.parametrize("name", ["model.bin", "pytorch_model.BIN", "model.pt", "weights.pkl", "modeling.py", "x.npy"])
 def test_a_base_model_with_a_file_that_runs_code_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"")
 

@@ -155,7 +155,20 @@ def test_what_the_manifest_does_not_list_is_found(copy: Path) -> None:
     assert [finding.file for finding in check(copy, public_key=None).findings] == ["adapter/link", "notes.txt"]
 
 
-@pytest.mark.parametrize("name", ["weights.bin", "model.PT".lower(), "modeling.py", "notes.txt", "archive.dat"])
+def test_a_folder_that_a_link_leads_to_is_found(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/modeling.py").write_text("")
+    (copy / ADAPTER / "code").symlink_to(tmp_path / "elsewhere")
+
+    (found,) = check(copy, public_key=None).findings
+    assert (found.rule, found.file, found.text) == (
+        "listed",
+        "adapter/code",
+        "is a link, which may lead anywhere; remove it",
+    )
+
+
+@pytest.mark.parametrize("name", ["weights.bin", "model.PT", "modeling.py", "notes.txt", "archive.dat"])
 def test_what_may_run_code_is_found_even_when_it_is_listed(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "v"
     folder.mkdir()
