@@ -36,7 +36,7 @@ def published(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = TrainingJob(job="j1", model="replies", base=str(base), data="d", recipe="toy", checks=Checks(generations=0))
     leave_attempt(attempt, job, Recipe.model_validate(RECIPE))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "recipe_of", lambda _: Recipe.model_validate(RECIPE))
+        patch.setattr(evaluate, "recipe_trained", lambda *_: Recipe.model_validate(RECIPE))
         evaluate.run(Settings(job=job, attempt_url=str(attempt), work=root / "work"), Sinks())
     shutil.copytree(attempt / bucket.ADAPTER, version / bucket.ADAPTER)
     seal(version, {"attempt": 1, "recipe": {"name": "toy", "seed": 0, **RECIPE}})

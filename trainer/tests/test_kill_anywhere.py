@@ -39,7 +39,7 @@ def test_a_training_killed_anywhere_goes_on_to_the_same_adapter(one_rank: Scene,
 
 
 def test_each_room_of_a_training_is_entered(one_rank: Scene) -> None:
-    assert set(one_rank.lines) == set(ROOMS)
+    assert set(ROOMS) <= set(one_rank.lines)
 
 
 @pytest.mark.long
