@@ -26,7 +26,7 @@ def recipe_named(name: str) -> Recipe:
     try:
         return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except (ValidationError, yaml.YAMLError) as error:
-        raise BadInput(f"recipe {name}: {_flat(error)}") from error
+        raise BadInput(f"recipe {name}: {on_one_line(error)}") from error
 
 
 def changed(recipe: Recipe, hyperparameters: Hyperparameters, *, name: str) -> Recipe:
@@ -34,10 +34,10 @@ def changed(recipe: Recipe, hyperparameters: Hyperparameters, *, name: str) -> R
     try:
         return recipe.with_overrides(hyperparameters)
     except ValidationError as error:
-        raise BadInput(f"recipe {name} with the job's hyperparameters: {_flat(error)}") from error
+        raise BadInput(f"recipe {name} with the job's hyperparameters: {on_one_line(error)}") from error
 
 
-def _flat(error: ValidationError | yaml.YAMLError) -> str:
+def on_one_line(error: ValidationError | yaml.YAMLError) -> str:
     """Each fault as `key: text`, on one line."""
     if isinstance(error, yaml.YAMLError):
         return " ".join(str(error).split())

@@ -38,7 +38,7 @@ class Limit:
         self._others = sum(self.trials.spent(number, root) for root in self.trials.roots[1:])
         self._written = 0.0
         self.resumed(sys.maxsize)  # what an earlier run decided, should the training be over already
-        self._write(ahead=_SECONDS_AHEAD)
+        self._write(ahead=_SECONDS_AHEAD * self.world)
 
     @property
     def rank_seconds(self) -> float:
@@ -66,8 +66,8 @@ class Limit:
         allowed = self.proposal.rank_seconds
         if self.ending is None and allowed is not None and self.rank_seconds + spare >= allowed:
             self._end("outOfTime", step=int(line["step"]))
-        if self._own + spare / _SPARE > self._written:
-            self._write(ahead=max(_SECONDS_AHEAD, spare))
+        if self._own + spare > self._written:
+            self._write(ahead=max(_SECONDS_AHEAD * self.world, 2 * spare))
 
     def close(self) -> None:
         """The run ends: what it took, to the second."""

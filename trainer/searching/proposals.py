@@ -12,7 +12,6 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -57,6 +56,8 @@ def importance(search: Search, recipe: Recipe, trials: Sequence[Trial]) -> dict[
     complete = [trial for trial in study.trials if trial.state is TrialState.COMPLETE]
     if len({trial.value for trial in complete}) < 2:  # noqa: PLR2004 - a difference needs two
         return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # slow; once a search
+
     return dict(get_param_importances(study, evaluator=PedAnovaImportanceEvaluator()))
 
 

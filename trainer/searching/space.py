@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters, Recipe
 from trainer.contract.search import Search, Space
 from trainer.outcomes import BadInput
-from trainer.recipes import changed
+from trainer.recipes import changed, on_one_line
 
 LEARNING_RATE = "learningRate"
 Parameters = Mapping[str, int | float]  # of one trial, by their names in a recipe file
@@ -42,7 +44,11 @@ def recipe_of_trial(job: TrainingJob, recipe: Recipe, parameters: Parameters) ->
     The update's scale (alpha / rank) stays the recipe's, whatever the rank. Held-out loss is measured after as many
     rows in every trial, so that patience and rungs mean the same at each batch size; the best weights are kept.
     """
-    tried = changed(recipe, Hyperparameters.model_validate(parameters), name=job.recipe)
+    try:
+        asked = Hyperparameters.model_validate(parameters)
+    except ValidationError as error:
+        raise BadInput(f"trial: {on_one_line(error)}; mend search.space") from error
+    tried = changed(recipe, asked, name=job.recipe)
     alpha = max(1, round(recipe.alpha * _growth(tried, recipe)))
     between = recipe.evaluate_steps or _between(job.search or Search())
     measured: dict[str, Any] = {
@@ -61,8 +67,8 @@ def refuse_impossible(job: TrainingJob, recipe: Recipe) -> None:
         for value in values:
             try:
                 recipe_of_trial(job, recipe, {**first(space, recipe), name: value})
-            except (BadInput, ValueError) as error:
-                raise BadInput(f"search.space.{name}: {value:g} does not work: {_flat(error)}") from error
+            except BadInput as error:
+                raise BadInput(f"search.space.{name}: {value:g} does not work: {error}") from error
 
 
 def _growth(tried: Recipe, recipe: Recipe) -> float:
@@ -72,7 +78,3 @@ def _growth(tried: Recipe, recipe: Recipe) -> float:
 
 def _between(search: Search) -> int:
     return search.pruning.min_steps if search.pruning is not None else _STEPS_BETWEEN
-
-
-def _flat(error: Exception) -> str:
-    return "; ".join(line.strip() for line in str(error).splitlines() if "errors.pydantic.dev" not in line)
