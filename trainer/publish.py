@@ -18,7 +18,7 @@ from trainer.data.card import JSON, Card
 from trainer.evaluation.pages import write_pages
 from trainer.outcomes import BadInput
 from trainer.publishing import manifest
-from trainer.publishing.licences import is_non_commercial
+from trainer.publishing.licences import is_non_commercial, needs_reading
 from trainer.publishing.manifest import Incomplete, verify
 from trainer.publishing.provenance import Made
 from trainer.publishing.version import assemble
@@ -41,7 +41,11 @@ def run(settings: Settings, sink: Sink) -> None:
         with metered(attempt, "publish", settings, sink) as usage:
             adapter, base_digest = _adapter(attempt)
             licences = _licences(settings.job, base_digest)
-            update = {"licences": licences, "non_commercial": is_non_commercial(licences.values())}
+            update = {
+                "licences": licences,
+                "licences_to_read": tuple(of for of, licence in sorted(licences.items()) if needs_reading(licence)),
+                "non_commercial": is_non_commercial(licences.values()),
+            }
             folder, exports = _exported(settings, attempt, adapter, licence=licences.get("base"))
             usage.kept()
             update |= {"status": "published", "usage": usage.total()}

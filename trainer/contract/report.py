@@ -118,6 +118,7 @@ class Report(_Figures):
     loss_after: float | None = Field(None, description="the same, tuned")
     evaluation: Evaluation | None = None
     licences: dict[str, str] = Field(default_factory=dict, description="of `base` and `data`, where known")
+    licences_to_read: tuple[str, ...] = Field((), description="of `licences`, those whose name does not tell the terms")
     non_commercial: bool = Field(default=False, description="a licence of base or data forbids commercial use")
     usage: Usage = Usage()
 

@@ -67,6 +67,9 @@ def _head(report: Report) -> str:
     if report.non_commercial:
         named = ", ".join(f"{plain(of)} {code(licence)}" for of, licence in sorted(report.licences.items()))
         lines.append(f"**Not for commercial use** ({named})")
+    if report.licences_to_read:
+        named = ", ".join(f"{plain(of)} {code(report.licences.get(of, 'unknown'))}" for of in report.licences_to_read)
+        lines.append(f"**Licence to be read by a person** ({named})")
     return "<br>\n".join(lines)
 
 

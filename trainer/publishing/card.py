@@ -7,7 +7,6 @@ from typing import Any
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.contract.report import Interval, Report, Usage
-from trainer.publishing.licences import needs_reading
 from trainer.settings import Origin
 
 _LIMITS = (
@@ -111,9 +110,9 @@ def _used(usage: Usage) -> Iterable[str]:
 def _limits(report: Report) -> Iterable[str]:
     if report.non_commercial:
         yield _NON_COMMERCIAL
-    for of, licence in sorted(report.licences.items()):
-        if needs_reading(licence):
-            yield f"The licence of its {of}, {code(licence)}, has conditions that its name does not tell; read it."
+    for of in report.licences_to_read:
+        licence = code(report.licences[of])
+        yield f"The licence of its {of}, {licence}, has conditions that its name does not tell; read it."
     for of in ("base", "data"):
         if of not in report.licences:
             yield f"The licence of its {of} is not stated, so nobody has checked what it permits."

@@ -31,6 +31,7 @@ def facts_of(made: Made, *, exports: Mapping[str, Any]) -> dict[str, Any]:
         "recipe": {"name": job.recipe, "seed": job.seed, **made.recipe.model_dump(mode="json", by_alias=True)},
         "metrics": {"lossBefore": report.loss_before, "lossAfter": report.loss_after},
         "licences": dict(report.licences),
+        "licencesToRead": list(report.licences_to_read),
         "nonCommercial": report.non_commercial,
         "exports": dict(exports),
         "traceparent": settings.traceparent,
