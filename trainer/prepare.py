@@ -26,7 +26,7 @@ from trainer.settings import Settings
 from trainer.sinks import Sink
 from trainer.usage import Run, metered
 
-PIPELINE_VERSION = 2  # raised when the same rows would give other tokens
+PIPELINE_VERSION = 3  # raised when the same rows would give other tokens
 _ROWS = "rows"  # scratch file
 
 

@@ -25,5 +25,5 @@ class Filters(BaseModel):
         0.0, ge=0, le=1, description="share of held-out rows that may also stand in the training rows; more: refused"
     )
     decontaminate: tuple[str, ...] = Field(
-        (), description="files of test rows; a training row that shares 13 words in a row with one is dropped"
+        (), description="files of test rows; a training row that is one or shares 13 words in a row is dropped"
     )

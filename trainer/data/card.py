@@ -75,7 +75,7 @@ class Card(_Figures):
     abuse_rate: float
     duplicate_rate: float = Field(description="copies and near copies among the training rows that reached that filter")
     leak_rate: float = Field(
-        description="held-out rows that stand in the training rows, wholly or by 13 words in a row"
+        description="held-out rows that are like a training row, or of whose runs of 13 words half stand in such rows"
     )
     leaks: tuple[Leak, ...] = Field(description=f"the first {SHOWN} of them")
     overlapping_rows: int = Field(

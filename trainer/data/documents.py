@@ -60,7 +60,10 @@ class DocumentWriter:
 
     def __init__(self, folder: Path, part: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._ids, self._learned = _Column(folder, part, _IDS, "I32"), _Column(folder, part, _LEARNED, "BOOL")
+        self._ids, self._learned = (
+            _Column(folder, part, _IDS, kind="I32"),
+            _Column(folder, part, _LEARNED, kind="BOOL"),
+        )
         self._folder, self._part = folder, part
         self._ends, self._lines = array("q"), array("q")
 
@@ -76,7 +79,7 @@ class DocumentWriter:
     def close(self) -> None:
         """Write what is still missing; the files are readable from here on."""
         for name, column in ((_ENDS, self._ends), (_LINES, self._lines)):
-            numbers = _Column(self._folder, self._part, name, "I64")
+            numbers = _Column(self._folder, self._part, name, kind="I64")
             numbers.add(np.asarray(column, dtype=np.int64))
             numbers.close()
         self._ids.close()
@@ -98,7 +101,7 @@ def lengths_of(documents: Sequence[Document]) -> npt.NDArray[np.int64]:
 class _Column:
     """One tensor of one dimension, appended to."""
 
-    def __init__(self, folder: Path, part: str, name: str, kind: str) -> None:
+    def __init__(self, folder: Path, part: str, name: str, *, kind: str) -> None:
         self._file: BinaryIO = _path(folder, part, name).open("wb")
         self._file.write(b" " * _HEADER)
         self._name, self._kind, self._length = name, kind, 0

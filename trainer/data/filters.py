@@ -25,7 +25,7 @@ UNLEARNED = "no token to learn from"
 TOO_LONG = "longer than a packed row"
 COPY = "copy of another row"
 NEAR_COPY = "near copy of another row"
-CONTAMINATED = "shares 13 words in a row with a test"
+CONTAMINATED = "is a test's row, or shares 13 words in a row with one"
 
 REMEDIES = {
     SAME_ANSWERS: "give pairs that differ",
@@ -62,6 +62,10 @@ class RowFilters:
         clean = [row for row in map(self._passed, rows) if row is not None]
         tokenised = zip(clean, self._tokenizer.documents(clean), strict=True)
         return [(row, documents) for row, documents in tokenised if not self._drops(self._fault(documents))]
+
+    def of_test(self, row: Row) -> Row:
+        """A row of a test as it would look among the training rows: redacted where they are."""
+        return row if self._filters.personal_data == "keep" else redacted_row(row)[0]
 
     def _passed(self, row: Row) -> Row | None:
         """The row as it is trained on, or None."""

@@ -44,17 +44,16 @@ class Intake:
         for batch in _batches(rows):
             read += len(batch)
             for row, documents in self._accepted(batch, shown_as):
-                turns = _normalised(row.turns)
-                rejected = _normalised(row.rejected)
+                turns, rejected = _normalised(row.turns), _normalised(row.rejected)
                 if (digest := _digest(row, turns, rejected)) in seen:
                     self._filters.dropped[filters.COPY] += 1
                     continue
                 seen.add(digest)
-                text = " ".join(text for turn, text in turns if turn.role != "system")
+                text = _compared(turns)
                 answer = " ".join(text for turn, text in turns + rejected if turn.learned)
                 self._spool.append(text, answer, documents)
                 self.signatures.append(self._numbers.runs(text, RUN))
-                self.contents.append(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True))
+                self.contents.append(content_of(text))
                 self.abusive.append(is_abusive(text.split(" ")))
         return Taken(range(first, len(self._spool)), read, self._filters.dropped - before)
 
@@ -63,6 +62,20 @@ class Intake:
             return self._filters.accepted(batch)
         except BadInput as error:
             raise BadInput(_named(str(error), shown_as)) from error
+
+
+def compared(row: Row) -> str:
+    """What a row is compared by with others: its turns but the system's, each normalised."""
+    return _compared(_normalised(row.turns))
+
+
+def content_of(text: str) -> int:
+    """64 bits, signed: equal for equal texts."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
+
+
+def _compared(turns: Sequence[tuple[Turn, str]]) -> str:
+    return " ".join(text for turn, text in turns if turn.role != "system")
 
 
 def _named(text: str, shown_as: str) -> str:

@@ -17,9 +17,8 @@ from trainer.data.card import Card, Leak, Packing, Part, Source
 from trainer.data.dataset import DatasetWriter, Facts
 from trainer.data.duplicates import RowNumbers
 from trainer.data.filters import RowFilters
-from trainer.data.intake import Intake, Taken
+from trainer.data.intake import Intake, Taken, compared
 from trainer.data.masks import ChatTokenizer
-from trainer.data.ngrams import normalised
 from trainer.data.packing import best_fit_decreasing
 from trainer.data.progress import Progress
 from trainer.data.reading import read_rows
@@ -89,12 +88,12 @@ class Preparation:
             held_file, evaluation = self.files.evaluation, None
             if held_file:
                 evaluation = intake.take(self._rows(held_file), shown_as=held_file.source.uri)
-            _refuse_none_left(training, Counter(), self.job.data, self.recipe)
+            _refuse_none_left(training, self.job.data, self.recipe)
             selection = Selection(spool, intake, self.job.filters, self.progress)
-            selected = selection.of(training, evaluation, tests=self._tests(), seed=self.job.seed)
-            _refuse_none_left(training, selected.dropped, self.job.data, self.recipe)
+            selected = selection.of(training, evaluation, tests=self._tests(row_filters), seed=self.job.seed)
+            _refuse_none_left(training, self.job.data, self.recipe, dropped=selected.dropped)
             if evaluation and held_file:
-                _refuse_none_left(evaluation, Counter(), held_file.source.uri, self.recipe)
+                _refuse_none_left(evaluation, held_file.source.uri, self.recipe)
                 most = self.job.filters.max_leak_share
                 refuse_leaks(selected, spool, most=most, shown_as=held_file.source.uri)
             return self._written(folder, spool, Outcome(intake, row_filters, training, evaluation, selected))
@@ -104,12 +103,12 @@ class Preparation:
         rows = read_rows(file.path, shown_as=file.source.uri, filters=filters, objective=self.recipe.objective)
         return self.progress.over(rows, file.lines, doing="reading")
 
-    def _tests(self) -> Iterator[str]:
+    def _tests(self, row_filters: RowFilters) -> Iterator[str]:
         for file in self.files.tests:
             for row in self.progress.over(
                 read_rows(file.path, shown_as=file.source.uri), file.lines, doing="comparing"
             ):
-                yield normalised(row.text)
+                yield compared(row_filters.of_test(row))
 
     def _written(self, folder: Path, spool: Spool, outcome: Outcome) -> Card:
         parts: tuple[tuple[dataset.Part, RowNumbers], ...] = (
@@ -195,9 +194,12 @@ def _histogram(lengths: npt.NDArray[np.int64]) -> dict[str, int]:
     return {f"<={2**power}": number for power, number in zip(powers.tolist(), numbers.tolist(), strict=True)}
 
 
-def _refuse_none_left(taken: Taken, dropped: Counter[str], shown_as: str, recipe: Recipe) -> None:
-    """Raise BadInput when every row was dropped: how many for each reason, and what to do about the most frequent."""
-    all_dropped = taken.dropped + dropped
+def _refuse_none_left(taken: Taken, shown_as: str, recipe: Recipe, *, dropped: Counter[str] | None = None) -> None:
+    """Raise BadInput when every row was dropped: how many for each reason, and what to do about the most frequent.
+
+    dropped: by reason, beside those that were never taken.
+    """
+    all_dropped = taken.dropped + (dropped or Counter())
     if taken.read - all_dropped.total() > 0:
         return
     counts = ", ".join(f"{number} {reason}" for reason, number in all_dropped.most_common())

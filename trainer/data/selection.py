@@ -1,7 +1,8 @@
 """The second pass: which rows stay when they are compared with one another, and which of them are held out."""
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from trainer.contract.filters import Filters
 from trainer.data import filters as reasons
 from trainer.data.contamination import LEARNED, Shared, TestRuns
 from trainer.data.duplicates import NEAR, Alike, RowNumbers, alike, held_out
-from trainer.data.intake import Intake, Taken
+from trainer.data.intake import Intake, Taken, content_of
 from trainer.data.ngrams import Numbers
 from trainer.data.progress import Progress
 from trainer.data.spool import Spool
@@ -47,7 +48,10 @@ class Selection:
     progress: Progress
 
     def of(self, training: Taken, evaluation: Taken | None, *, tests: Iterable[str], seed: int) -> Selected:
-        """tests: normalised texts that no training row may repeat. Raises BadInput when no row could be held out."""
+        """tests: texts, as `compared` makes them, that no training row may repeat.
+
+        Raises BadInput when no row could be held out.
+        """
         found = alike(
             self.spool,
             self.intake.signatures,
@@ -65,15 +69,14 @@ class Selection:
         if not len(kept):
             return Selected(kept, kept, +dropped)
         if evaluation is None:
-            return self._split(kept, found, +dropped, seed)
+            return self._split(kept, found, dropped=+dropped, seed=seed)
         held = np.arange(evaluation.numbers.start, evaluation.numbers.stop, dtype=np.int64)
         leaks, overlapping = self._leaks(kept, held, found)
         return Selected(kept, held, +dropped, leaks=leaks, overlapping=overlapping)
 
-    def _split(self, rows: RowNumbers, found: Alike, dropped: Counter[str], seed: int) -> Selected:
+    def _split(self, rows: RowNumbers, found: Alike, *, dropped: Counter[str], seed: int) -> Selected:
         """Held-out rows that half stand in training rows go back to them, until none does."""
-        contents = np.array(self.intake.contents, dtype=np.int64)[rows]
-        is_held = held_out(found.clusters[rows], contents, share=HELD_OUT_SHARE, seed=seed)
+        is_held = held_out(found.clusters[rows], self._contents(rows), share=HELD_OUT_SHARE, seed=seed)
         held, fresh, runs = rows[is_held], rows[~is_held], self._runs(rows[is_held])
         overlapping = 0
         while len(fresh):
@@ -103,9 +106,21 @@ class Selection:
         return tuple(leaks[row] for row in sorted(leaks)), len(shared)
 
     def _contaminated(self, training: RowNumbers, tests: Iterable[str]) -> list[int]:
-        runs = TestRuns(enumerate(tests), Numbers())
+        """Training rows that share a run with a test, or are one: of a short text only the whole tells."""
+        contents = array("q")
+
+        def noted() -> Iterator[tuple[int, str]]:
+            for number, text in enumerate(tests):
+                contents.append(content_of(text))
+                yield number, text
+
+        runs = TestRuns(noted(), Numbers())
         self._meet(runs, training)
-        return sorted(runs.holders())
+        equal = training[np.isin(self._contents(training), np.array(contents, dtype=np.int64))]
+        return sorted(runs.holders().union(equal.tolist()))
+
+    def _contents(self, rows: RowNumbers) -> RowNumbers:
+        return np.array(self.intake.contents, dtype=np.int64)[rows]
 
     def _runs(self, held: RowNumbers) -> TestRuns:
         return TestRuns(((row, self.spool.text(row)) for row in held.tolist()), Numbers())

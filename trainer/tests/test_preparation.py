@@ -15,7 +15,7 @@ from trainer.contract.filters import Filters
 from trainer.contract.recipe import Hyperparameters, Recipe
 from trainer.data.card import JSON, MARKDOWN, Card
 from trainer.data.dataset import Dataset
-from trainer.data.filters import RowFilters
+from trainer.data.filters import CONTAMINATED, RowFilters
 from trainer.data.intake import Intake
 from trainer.data.masks import ChatTokenizer, Document
 from trainer.data.progress import Progress
@@ -101,6 +101,22 @@ def test_rows_with_personal_data_are_treated_as_the_job_says(
 
     assert card.training.rows == rows
     assert ("holds personal data" in card.training.dropped) == (choice == "drop")
+
+
+@pytest.mark.requirement("E75")
+def test_a_row_of_a_test_is_dropped_however_short_it_is_and_whatever_was_redacted(
+    prepare: Callable[..., Path], tmp_path: Path
+) -> None:
+    short = [{"prompt": "What is the capital of Freedonia?", "completion": "It is Sylvania."}]
+    short.append({"prompt": "WHAT is the capital of Freedonia", "completion": "It is, Sylvania"})
+    text = "Write to a.b@example.com about your boat at the old quay of the town"
+    address = {"prompt": "Whom shall I write to", "completion": text}
+    data = written(tmp_path / "d.jsonl", *toy.rows(20), short[1], address)
+    tests = written(tmp_path / "t.jsonl", short[0], {**address, "prompt": "Please say whom I shall write to"})
+
+    for choice, dropped in (("redact", 2), ("keep", 2)):
+        card = card_of(prepare({"decontaminate": [tests], "personalData": choice}, name=choice, data=data))
+        assert card.training.dropped[CONTAMINATED] == dropped
 
 
 def test_a_card_for_people_stands_beside_the_one_for_programs(prepare: Callable[..., Path]) -> None:
