@@ -1,6 +1,5 @@
 """What a search leaves: the best adapter where `train` leaves its own, its recipe, and a table of all trials."""
 
-import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -140,9 +139,3 @@ def _write(path: Path, content: bytes) -> None:
         write_whole(path, content)
     except OSError as error:
         raise Unavailable(f"{path}: cannot be written ({error.strerror}); free the disk") from error
-
-
-def summary(attempt: AttemptFolder) -> Mapping[str, Any] | None:
-    """search.json, None when there is none."""
-    content = attempt.read(TRIALS_TABLE)
-    return None if content is None else dict(json.loads(content))

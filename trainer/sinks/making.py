@@ -53,12 +53,13 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[tuple[str
 
 def _tracker(name: str, settings: Settings, environment: Mapping[str, str]) -> TrackerSink:
     attempt = AttemptFolder.of(settings)
+    trial = "" if settings.trial is None else f"-t{settings.trial}"  # each trial of a search is a run of its own
     experiment = Experiment(
-        name=f"{settings.job.job}-{settings.attempt}",
+        name=f"{settings.job.job}-{settings.attempt}{trial}",
         group=f"{settings.job.tenant}-{settings.job.model}",
         labels=_labels(settings),
         parameters=recipe_of(settings.job).model_dump(mode="json", by_alias=True),
-        folder=attempt.local / FOLDER / name,
+        folder=attempt.local / FOLDER / f"{name}{trial}",
         environment=environment,
     )
     return TrackerSink(partial(TRACKERS[name], experiment), experiment.folder, attempt)

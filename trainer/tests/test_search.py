@@ -25,13 +25,13 @@ from trainer.searching.limit import Limit
 from trainer.searching.outcome import recipe_trained
 from trainer.searching.trials import Result, Trials
 from trainer.settings import Settings
-from trainer.sinks import Sinks
+from trainer.sinks import Sinks, making
 from trainer.tests.conftest import MakeSettings
 from trainer.tests.dying import Death, exit_code, start
 
 SEARCH = Search(
     space=Space(learning_rate=Range(low=1e-3, high=5e-2), rank=(2, 4), batch_rows=(2, 4)),
-    budget=Budget(trials=4),
+    budget=Budget(trials=3),
     pruning=Pruning(min_steps=2, reduction=2),
     parallel=2,
 )
@@ -83,7 +83,7 @@ def test_a_search_leaves_the_best_trials_adapter_as_a_training_by_its_recipe_doe
     found = json.loads((out / "search.json").read_text())
     losses = [each["loss"] for each in found["trials"] if each["state"] == "finished"]
 
-    assert len(found["trials"]) == 4
+    assert len(found["trials"]) == 3
     assert found["trials"][found["best"]]["loss"] == min(losses)
     assert found["states"].get("pruned", 0) >= 1
     assert report(out).status == "trained"
@@ -169,7 +169,7 @@ def test_a_trial_whose_time_is_used_up_ends_with_its_best_so_far(
 def test_trials_that_all_fail_end_the_search_with_their_reasons(searching: Callable[..., Settings]) -> None:
     settings = searching()
     trials = Trials.of(settings, AttemptFolder.of(settings))
-    while len(numbers := asked(settings)) and numbers.stop < 4:
+    while len(numbers := asked(settings)) and numbers.stop < 3:
         for number in numbers:
             trials.end(number, Result(state="failed", reason=f"no luck {number}"))
     for number in numbers:
@@ -184,7 +184,7 @@ def test_a_trial_that_never_comes_to_an_end_is_taken_for_failed(searching: Calla
     settings = searching()
 
     assert [asked(settings) for _ in range(5)] == [range(2)] * 5
-    assert asked(settings) == range(2, 4)
+    assert asked(settings) == range(2, 3)
 
 
 @pytest.mark.parametrize(
@@ -204,3 +204,15 @@ def test_what_cannot_be_searched_is_refused(
 
     with pytest.raises(BadInput, match=text):
         run_step(step, replace(settings, trial=changes.get("trial")), Sinks())
+
+
+def test_charts_show_each_trial_as_a_run_of_its_own(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+    monkeypatch.setattr(making, "TrackerSink", lambda make, folder, _: seen.append((make.args[0].name, folder.name)))
+
+    for settings in (make_settings(), replace(make_settings(), trial=3)):
+        making._tracker("mlflow", settings, {})
+
+    assert seen == [("local-1", "mlflow"), ("local-1-t3", "mlflow-t3")]

@@ -284,7 +284,7 @@ def test_fifty_trials_stay_in_their_budget_and_leave_the_best_as_a_recipe(
 def test_pruning_saves_two_of_five_steps_and_finds_the_same_best(
     searched: Callable[[Search], tuple[TrainingJob, Trials]], tmp_path: Path
 ) -> None:
-    job, trials = searched(SEARCH.model_copy(update={"pruning": None, "budget": Budget(trials=30), "parallel": 8}))
+    job, trials = searched(SEARCH.model_copy(update={"pruning": None, "budget": Budget(trials=24), "parallel": 8}))
     whole = trials.all()
     pruning = job.model_copy(update={"search": SEARCH})
     again = Trials((str(tmp_path / "pruned"),))
