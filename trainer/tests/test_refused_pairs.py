@@ -27,7 +27,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "rows, ranks": ({**GPUS, "parallel": "ddp", "batchRows": 5}, r"batchRows 5 is no multiple .*\(2\); change one"),
     "rows, micro rows": (
         {"microRows": 3},
-        r"batchRows 4 is no multiple of ranks x microRows \(3\); change one of them",
+        r"batchRows 4 is no multiple of ranks x microRows \(3\); change one",
     ),
 }
 
