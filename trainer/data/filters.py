@@ -1,10 +1,15 @@
 """Which rows are trained on, judged one by one; what rows are to one another comes after it (preparation.py).
 
-Order: both answers of a preference alike, repetition, language, personal data, length. Length is the last because it is
-counted on what is trained on, after redaction, and comes before copies are looked for, so that no row is dropped as
-the copy of one that is too long.
+Order: both answers of a preference alike, control tokens, repetition, language, personal data, length. Length is the
+last because it is counted on what is trained on, after redaction, and comes before copies are looked for, so that no
+row is dropped as the copy of one that is too long.
+
+A control token of the tokenizer within a turn (`<|im_end|>`, and `<s>` of some HTML) would end the turn there and let
+the text behind it pose as another's. Rows of plain text have no turns: they may be conversations already written out.
 """
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,6 +22,7 @@ from trainer.data.personal import redacted
 from trainer.data.repetition import repeats_itself
 from trainer.data.rows import Row, Turn
 
+CONTROL = "holds a control token"
 SAME_ANSWERS = "chosen and rejected answers are the same"
 REPEATS = "answer repeats itself"
 LANGUAGE = "in another language"
@@ -28,6 +34,7 @@ NEAR_COPY = "near copy of another row"
 CONTAMINATED = "is a test's row, or shares 13 words in a row with one"
 
 REMEDIES = {
+    CONTROL: "write turns without the tokens of the chat template; a conversation written out is a row of plain `text`",
     SAME_ANSWERS: "give pairs that differ",
     REPEATS: "set filters.repetition to false if such answers are wanted",
     LANGUAGE: "add the language to filters.languages",
@@ -49,6 +56,7 @@ class RowFilters:
         """Raises BadInput when the language filter is wanted and cannot be had."""
         self._filters, self._tokenizer, self._width = filters, tokenizer, width
         self._languages = Languages(filters.languages) if filters.languages else None
+        self._control = re.compile("|".join(map(re.escape, tokenizer.controls)) or r"(?!)")
         self.dropped: Counter[str] = Counter()
         self.personal: Counter[str] = Counter()
 
@@ -77,6 +85,8 @@ class RowFilters:
         return None if self._drops(reason) else changed
 
     def _text_fault(self, row: Row) -> str | None:
+        if self._control.search(_beside_template(row)):
+            return CONTROL
         if self._filters.repetition and repeats_itself("\n".join(turn.text for turn in row.turns if turn.learned)):
             return REPEATS
         if self._languages is not None and not self._languages.keeps(row.text):
@@ -92,6 +102,16 @@ class RowFilters:
         if reason is not None:
             self.dropped[reason] += 1
         return reason is not None
+
+
+def _beside_template(row: Row) -> str:
+    """All that a row brings into the conversation which the template writes; nothing of a row without a template."""
+    said = [text for turns in row.conversations for turn in turns if turn.role != "text" for text in _strings(turn)]
+    return "\n".join([*said, json.dumps(row.tools, ensure_ascii=False)] if row.tools else said)
+
+
+def _strings(turn: Turn) -> tuple[str, ...]:
+    return (turn.text, turn.name or "", turn.call_id or "", *(call.id or "" for call in turn.calls))
 
 
 def redacted_row(row: Row) -> tuple[Row, Counter[str]]:

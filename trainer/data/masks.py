@@ -61,6 +61,12 @@ class ChatTokenizer:
         self._digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
 
     @property
+    def controls(self) -> tuple[str, ...]:
+        """Tokens that are no text: wherever one is written in a row, the model is told of a turn's end, say."""
+        added = self._tokenizer.get_added_tokens_decoder().values()
+        return tuple(sorted(token.content for token in added if token.special))
+
+    @property
     def facts(self) -> dict[str, str]:
         """What of it decides the tokens, for the data set's fingerprint."""
         ends = " ".join(str(end) for end in sorted(self.ends))
