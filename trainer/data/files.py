@@ -1,7 +1,7 @@
 """Rows of a file as JSON values, one after another: JSON Lines, a JSON list, CSV, Parquet; the text forms also gzipped.
 
 The form is told by the name, else by the first bytes. Memory is bounded by the longest row that is accepted, whatever
-the file holds.
+the file holds; of Parquet by the longest row of text columns, since a list of one row may repeat one text without end.
 """
 
 import codecs
@@ -22,6 +22,8 @@ from trainer.outcomes import BadInput
 
 LONGEST = 8 << 20  # bytes of one row
 _PIECE = 1 << 20
+_BATCH_ROWS, _BATCH_BYTES = 256, 128 << 20  # of Parquet, at most at once
+_LARGEST_GROUP = 2 << 30  # bytes; writers make groups of a tenth of it
 _ZIPPED, _PARQUET = b"\x1f\x8b", b"PAR1"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _IN_CELLS = ("messages", "conversations", "history", "tools", "chosen", "rejected")  # columns that may hold JSON
@@ -52,6 +54,10 @@ def opened(path: Path, *, shown_as: str) -> Iterator[Rows]:
                 yield Rows("row", _parquet(path))
             elif first.startswith(_UTF16):
                 raise BadInput(f"{shown_as}: is UTF-16 text; save it as UTF-8")
+            elif name.endswith(".tsv"):
+                raise BadInput(f"{shown_as}: has columns separated by tabs; save it as .csv, separated by commas")
+            elif not name.endswith(".jsonl") and first.split(b"\n")[0].strip(b"\xef\xbb\xbf \t\r") == b"{":
+                raise BadInput(f"{shown_as}: is one object over several lines; give one row a line, or a list of rows")
             elif name.endswith(".csv"):
                 yield Rows("line", _csv(file))
             elif first.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"[") and not name.endswith(".jsonl"):
@@ -129,6 +135,7 @@ def _csv(file: BinaryIO) -> Iterator[Found]:
                 raise csv.Error(str(line))
             yield line
 
+    csv.field_size_limit(LONGEST)  # of the process; nothing else in it reads CSV
     reader = csv.reader(texts(), strict=True)
     names: list[str] | None = None
     while True:
@@ -142,8 +149,18 @@ def _csv(file: BinaryIO) -> Iterator[Found]:
             return
         if names is None:
             names = [cell.strip() for cell in cells]
+            if (fault := _columns_fault(names)) is not None:
+                yield number, fault
+                return
         elif cells:
             yield number, _named(names, cells)
+
+
+def _columns_fault(names: Sequence[str]) -> Fault | None:
+    if twice := [name for name in names if names.count(name) > 1]:
+        return Fault(f"names the column {twice[0]!r} twice; keep one of them")
+    other = next((mark for mark in ";\t|" if len(names) == 1 and mark in names[0]), None)
+    return None if other is None else Fault(f"separates the columns by {other!r}; separate them by commas")
 
 
 def _named(names: Sequence[str], cells: Sequence[str]) -> dict[str, Any] | Fault:
@@ -170,9 +187,31 @@ def _parquet(path: Path) -> Iterator[Found]:
     number = 0
     try:
         with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=256, use_threads=False):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, row
-    except pa.ArrowException as error:
+            if (fault := _columns_fault(file.schema_arrow.names)) is not None:
+                raise BadInput(f"{path.name}: {fault}")
+            for group in range(file.num_row_groups):
+                size = _batch_rows(file.metadata.row_group(group), path)
+                for batch in file.iter_batches(batch_size=size, row_groups=[group], use_threads=False):
+                    for row in _rows_of(batch):
+                        number += 1
+                        yield number, row
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name}: is no Parquet file that can be read ({error}); write it again") from error
+
+
+def _batch_rows(group: Any, path: Path) -> int:
+    """How many rows are taken at once: a text that stands once in the file may stand in each of them."""
+    largest: int = sum(group.column(number).total_uncompressed_size for number in range(group.num_columns))
+    if largest > _LARGEST_GROUP:
+        raise BadInput(f"{path.name}: has a row group of {largest >> 20} MB; write it with groups of 100 MB")
+    return min(max(_BATCH_BYTES // max(largest, 1), 1), _BATCH_ROWS)
+
+
+def _rows_of(batch: Any) -> Iterator[Any]:
+    """Rows of an Arrow batch; one that is too long is a fault, and never made into Python's values."""
+    if batch.nbytes <= LONGEST:
+        yield from batch.to_pylist()
+        return
+    for place in range(batch.num_rows):
+        row = batch.slice(place, 1)
+        yield Fault(_TOO_LONG) if row.nbytes > LONGEST else row.to_pylist()[0]

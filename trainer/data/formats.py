@@ -53,6 +53,11 @@ def _supervised(row: Mapping[str, Any], line: int) -> Row:
     elif _has(row, "text"):
         return Row(line, (Turn("text", string(row, "text"), learned=True),))
     else:
+        wrapping = [
+            key for key, value in row.items() if isinstance(value, list) and value and isinstance(value[0], dict)
+        ]
+        if wrapping:
+            raise Fault(f"{wrapping[0]}: holds a list of objects; if they are the rows, give that list alone")
         known = "messages, conversations, instruction, prompt, question, text"
         raise Fault(f"has none of the keys {known}; it is in no known form; rename its keys")
     return Row(line, ordered(turns), tools=messages.tools(row))

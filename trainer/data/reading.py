@@ -47,7 +47,7 @@ def read_rows(
         counts = f"{bad} of {good + bad} rows are malformed"
         raise BadInput(f"{shown_as}: {counts}; mend them (first: {faults[0]})", faults)
     if not good:
-        raise BadInput(f"{shown_as}: holds no row; give JSON Lines with one conversation a line")
+        raise BadInput(f"{shown_as}: holds no row; give one conversation a row")
 
 
 def _row(found: object, line: int, objective: Objective) -> Row:

@@ -4,7 +4,7 @@ import gzip
 import json
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.contract.filters import Filters
+from trainer.data import files
 from trainer.data.elements import elements
 from trainer.data.reading import read_rows
 from trainer.data.rows import Row
@@ -116,7 +117,12 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "a CSV line too short": ("d.csv", b"prompt,completion\nq\n", "d.csv:2: has 1 fields and the first line names 2"),
     "an open quote": ("d.csv", b'text\n"a\n', "d.csv:2: is not CSV"),
     "a cell that is no JSON": ("d.csv", b"messages\n[{\n", "d.csv:2: messages: is not JSON"),
-    "columns of no form": ("d.csv", b"a;b\n1;2\n", "d.csv:2: has none of the keys"),
+    "columns of no form": ("d.csv", b"a,b\n1,2\n", "d.csv:2: has none of the keys"),
+    "columns by semicolons": ("d.csv", b"prompt;completion\nq;a\n", "d.csv:1: separates the columns by ';'"),
+    "columns by tabs": ("d.tsv", b"prompt\tcompletion\nq\ta\n", "separated by tabs; save it as .csv"),
+    "a column twice": ("d.csv", b"text,text\na,b\n", "d.csv:1: names the column 'text' twice"),
+    "one object over lines": ("d.json", b'{\n "text": "a"\n}', "one object over several lines; give one row a line"),
+    "a list within an object": ("d.json", b'{"data": [{"text": "a"}]}', "data: holds a list of objects"),
     "half a gzip": ("d.jsonl.gz", gzip.compress(b'{"text": "a"}')[:-6], "is a broken gzip file"),
     "no Parquet": ("d.parquet", b"PAR1 and nothing", "is no Parquet file"),
 }
@@ -200,6 +206,54 @@ def test_a_row_of_100_mb_is_refused_without_being_held(tmp_path: Path, opening: 
     assert _peak(path) < 60 << 20
     with pytest.raises(BadInput, match="longer than 8 MB"):
         list(read_rows(path, shown_as="d"))
+
+
+def test_rows_of_parquet_are_bounded_as_lines_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that stands in several rows is written once, so a small file may hold very much."""
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    taken: list[int] = []
+
+    def made(batch: Any) -> Iterator[Any]:
+        taken.append(batch.nbytes)
+        return rows_of(batch)
+
+    rows_of = files._rows_of
+    monkeypatch.setattr(files, "LONGEST", 100_000)
+    monkeypatch.setattr(files, "_BATCH_BYTES", 1_000_000)
+    monkeypatch.setattr(files, "_rows_of", made)
+    texts = ["q", *["a" * 90_000] * 40, *["a" * 200_000] * 40]
+    parquet.write_table(arrow.table({"prompt": texts, "completion": ["a"] * 81}), tmp_path / "d.parquet")
+
+    assert (tmp_path / "d.parquet").stat().st_size < 100_000
+    with pytest.raises(BadInput, match=r"40 of 81 rows are malformed.* longer than 8 MB"):
+        list(read_rows(tmp_path / "d.parquet", shown_as="d"))
+    assert max(taken) <= 1_000_000
+
+
+def test_a_broken_parquet_file_says_what_is_broken(tmp_path: Path) -> None:
+    path = _parquet(tmp_path / "d.parquet")
+    content = bytearray(path.read_bytes())
+    content[4:40] = b"\xff" * 36
+    path.write_bytes(content)
+
+    with pytest.raises(BadInput, match=r"is no Parquet file that can be read \((?!None)"):
+        list(read_rows(path, shown_as="d"))
+
+
+def test_parquet_with_a_column_twice_is_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "d.parquet")
+
+    with pytest.raises(BadInput, match="names the column 'text' twice"):
+        list(read_rows(tmp_path / "d.parquet", shown_as="d"))
+
+
+def test_a_cell_of_csv_may_be_as_long_as_a_line(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text("text\n" + "a" * 200_000 + "\n")
+
+    assert len(next(read_rows(tmp_path / "d.csv", shown_as="d")).text) == 200_000
 
 
 VALUES = st.recursive(
