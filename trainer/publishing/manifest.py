@@ -54,7 +54,7 @@ def parse(content: bytes, *, where: str) -> dict[str, Any]:
         manifest = json.loads(content)
         files = manifest["files"]
         entries = [(str(name), str(entry["sha256"]), int(entry["bytes"])) for name, entry in files.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Incomplete(f"{where}/{MANIFEST}: is no manifest ({error}); write the folder again") from error
     for name, _, _ in entries:
         if name.startswith("/") or ".." in Path(name).parts:

@@ -54,6 +54,13 @@ def test_a_manifest_that_points_outside_its_folder_is_refused(folder: Path, tmp_
         storage.fetch_folder(str(folder), tmp_path / "copy")
 
 
+def test_a_manifest_without_end_of_its_nesting_is_none(folder: Path) -> None:
+    (folder / "MANIFEST.json").write_text("[" * 100_000)
+
+    with pytest.raises(Incomplete, match=r"is no manifest .*write the folder again"):
+        verify(folder)
+
+
 def test_a_folder_without_manifest_is_not_complete(folder: Path, tmp_path: Path) -> None:
     (folder / "MANIFEST.json").unlink()
 
