@@ -45,6 +45,8 @@ class Kept:
     _began: float = field(default_factory=time.monotonic)
     _last: float = field(default_factory=time.monotonic)
     _tokens_before: int = 0
+    _position: int = 0
+    _rows: int = 0
     _skipped: int = 0
 
     def resume(self) -> int | None:
@@ -56,7 +58,8 @@ class Kept:
             with ranks.in_turn():
                 snapshot = self.checkpoints.at(step) if found is None else found[0]
             self.training.restore(snapshot)
-        self._tokens_before, self._skipped = self.training.counters.tokens, self.training.counters.skipped
+        counters = self.training.counters
+        self._tokens_before, self._position, self._skipped = counters.tokens, counters.position, counters.skipped
         self.usage.resumed(max(step, 0))
         if self.part is not None and self.part.limit is not None:
             self.part.limit.resumed(max(step, 0))
@@ -120,6 +123,11 @@ class Kept:
         """Of this run."""
         return (self.training.counters.tokens - self._tokens_before) / max(time.monotonic() - self._began, 1e-9)
 
+    @property
+    def rows_per_second(self) -> float:
+        """Of this run: rows of the data set, or pairs, however many of them a packed row holds."""
+        return self._rows / max(time.monotonic() - self._began, 1e-9)
+
     def told(self, line: Mapping[str, Any]) -> None:
         """To the sinks, with what no two runs have alike: times and memory."""
         self.alive()
@@ -131,7 +139,9 @@ class Kept:
         now = time.monotonic()
         self.usage.stepped(kept=line["skipped"] == self._skipped)
         self._skipped = line["skipped"]
-        figures = {"tokensPerSecond": self.tokens_per_second, "stepSeconds": now - self._last}
+        self._count_rows()
+        speeds = {"tokensPerSecond": self.tokens_per_second, "rowsPerSecond": self.rows_per_second}
+        figures = {**speeds, "stepSeconds": now - self._last}
         if torch.cuda.is_available():
             figures["gpuMemoryBytes"] = torch.cuda.max_memory_allocated()
         self.sink.record({**line, **figures})
@@ -143,3 +153,10 @@ class Kept:
             "tokensPerSecond": f"{self.tokens_per_second:.0f}",
         }
         self.sink.progress(line["step"], steps, shown)
+
+    def _count_rows(self) -> None:
+        """Those of the step that is over."""
+        batches, position = self.training.batches, self.training.counters.position
+        documents = batches.documents(self._position, position)
+        self._rows += documents // 2 if self.training.plan.recipe.objective == "dpo" else documents
+        self._position = position

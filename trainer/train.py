@@ -104,7 +104,11 @@ class _Train:
             resumed_from = kept.resume()
             is_finished = training.run(interruption, kept)
         report = _counted(report, training, resumed_from).model_copy(
-            update={"seconds": round(self.usage.seconds, 3), "tokens_per_second": round(kept.tokens_per_second, 1)}
+            update={
+                "seconds": round(self.usage.seconds, 3),
+                "tokens_per_second": round(kept.tokens_per_second, 1),
+                "rows_per_second": round(kept.rows_per_second, 2),
+            }
         )
         if is_finished:
             self._finish(kept, report, facts)

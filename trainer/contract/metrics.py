@@ -13,6 +13,7 @@ GAUGES = {
     "learningRate": ("tenon_training_learning_rate", "learning rate of the newest step"),
     "gradNorm": ("tenon_training_gradient_norm", "norm of all gradients before clipping"),
     "tokensPerSecond": ("tenon_training_tokens_per_second", "real tokens per second of this run"),
+    "rowsPerSecond": ("tenon_training_rows_per_second", "rows of the data set (or pairs) per second of this run"),
     "gpuMemoryBytes": ("tenon_training_gpu_memory_bytes", "most GPU memory so far, of the first rank"),
 }
 COUNTERS = {

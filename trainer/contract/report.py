@@ -111,7 +111,8 @@ class Report(_Figures):
     total_parameters: int = 0
     resumed_from: int | None = Field(None, description="step of the checkpoint this run went on from")
     seconds: float = Field(0.0, description="wall seconds of the train step, this run only")
-    tokens_per_second: float = 0.0
+    tokens_per_second: float = Field(0.0, description="real tokens, this run only")
+    rows_per_second: float = Field(0.0, description="rows of the data set (or pairs), however packed; this run only")
     adapter_digest: str | None = Field(None, description="sha256 of adapter_model.safetensors")
     adapter_bytes: int = 0
     loss_before: float | None = Field(None, description="held-out loss per assistant token, base model")

@@ -29,6 +29,10 @@ class Batches:
         self.position = end
         return taken
 
+    def documents(self, first: int, end: int) -> int:
+        """How many documents lie in the rows from position `first` up to `end`."""
+        return sum(self._at(place).documents for place in range(first, end))
+
     @property
     def are_used_up(self) -> bool:
         return self.position >= self.epochs * len(self.rows)

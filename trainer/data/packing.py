@@ -28,6 +28,11 @@ class PackedRow:
     labels: npt.NDArray[np.int64]
 
     @property
+    def documents(self) -> int:
+        """Number of documents in it."""
+        return int((self.positions == 0).sum())
+
+    @property
     def labelled(self) -> int:
         """Number of tokens that have a loss."""
         return int((self.labels != IGNORED).sum())

@@ -103,6 +103,7 @@ def test_steps_go_on_while_an_upload_is_on_its_way(weather: Weather, remote: Set
     assert _steps_in_bucket(remote)[-1] == "step-00000006"
 
 
+@pytest.mark.requirement("D73")
 @pytest.mark.parametrize("answer", ["refuse", "drop"])
 def test_an_object_store_that_fails_midway_is_asked_again_and_the_training_goes_on(
     weather: Weather, remote: Settings, caplog: pytest.LogCaptureFixture, answer: Answer
@@ -117,6 +118,7 @@ def test_an_object_store_that_fails_midway_is_asked_again_and_the_training_goes_
     assert _steps_in_bucket(remote)[-1] == "step-00000006"
 
 
+@pytest.mark.requirement("D73")
 def test_a_stop_without_an_object_store_is_a_kill_and_goes_on_from_the_disk(weather: Weather, remote: Settings) -> None:
     _prepared(remote)
 
@@ -162,6 +164,7 @@ def test_a_refused_stranger_learns_no_secret(
     assert "s3cr3t" not in f"{refused.value} {refused.value.__cause__} {caplog.text}"
 
 
+@pytest.mark.requirement("D73")
 def test_a_clock_that_jumps_by_years_changes_nothing(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

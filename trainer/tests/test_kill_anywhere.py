@@ -30,7 +30,7 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory, recipes: Path, base: Path
     return Scene.of(tmp_path_factory.mktemp("one-rank"), recipes, base, store, evaluateSteps=3)
 
 
-@pytest.mark.requirement("E78", "C54")
+@pytest.mark.requirement("E78", "C54", "D73")
 @pytest.mark.parametrize("room", SAMPLE)
 def test_a_training_killed_anywhere_goes_on_to_the_same_adapter(one_rank: Scene, room: str) -> None:
     trial = Trial.drawn(SAMPLE[room], one_rank.lines, room=room)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trainer import train
-from trainer.contract.recipe import Recipe
+from trainer.contract.recipe import Hyperparameters, Recipe
 from trainer.data.dataset import Dataset
 from trainer.durability.ranks import ONE_RANK
 from trainer.pipeline import run_step
@@ -79,11 +79,13 @@ class _Noting(Sinks):
         self.lines.append(dict(line))
 
 
+@pytest.mark.requirement("C60")
 def test_sinks_are_told_what_the_file_says_with_times(
     make_settings: MakeSettings, recipes: Path, tmp_path: Path
 ) -> None:
     (recipes / "toy-measured.yaml").write_text((recipes / "toy.yaml").read_text() + "evaluateSteps: 4\n")
-    settings, sink = make_settings(recipe="toy-measured"), _Noting()
+    once = Hyperparameters(epochs=1)  # each of the 40 rows
+    settings, sink = make_settings(recipe="toy-measured", hyperparameters=once), _Noting()
     run_step("prepare", settings, Sinks())
 
     run_step("train", settings, sink)
@@ -91,9 +93,10 @@ def test_sinks_are_told_what_the_file_says_with_times(
     written = [json.loads(line) for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     told = [line for line in sink.lines if "step" in line]
     assert [{name: line.get(name) for name in found} for line, found in zip(told, written, strict=True)] == written
-    assert [line["step"] for line in told if "evalLoss" in line] == [4, 8]
+    assert [line["step"] for line in told if "evalLoss" in line] == [4, 7]
     assert all(line["stepSeconds"] > 0 and line["tokensPerSecond"] > 0 for line in told if "loss" in line)
     report = json.loads((tmp_path / "out/report.json").read_text())
-    assert report["bestStep"] == 8
+    assert report["rowsPerSecond"] / report["tokensPerSecond"] == pytest.approx(40 / report["tokens"], rel=0.05)
+    assert report["bestStep"] == 7
     assert report["computedTokens"] == report["tokens"]
     assert (report["worldSize"], report["skippedSteps"], report["stoppedEarly"]) == (1, 0, False)
