@@ -1,4 +1,4 @@
-"""`python -m trainer prepare|train|evaluate|publish|search|trial|drift`: one step, told by the environment (contract/steps.py).
+"""`python -m trainer STEP`: one step (pipeline.COMMANDS), told by the environment (contract/steps.py).
 
 The exit code says how it ended; the last line on stderr says why.
 """
@@ -12,7 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from trainer.contract.steps import DRIFT, Exit
-from trainer.durability.interruption import signals_end_the_step
+from trainer.durability.interruption import signals_end_nothing, signals_end_the_step
 from trainer.launch import RANK, die_with_launcher, is_needed, launch
 from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
 from trainer.pipeline import COMMANDS, run_step
@@ -48,7 +48,10 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 def ended(step: Callable[[], int | None]) -> Exit:
     """Run a step; its outcome as an exit code (its own, when it gives one), the reason as the last line on stderr."""
     try:
-        return Exit(step() or Exit.DONE)
+        try:
+            return Exit(step() or Exit.DONE)
+        finally:
+            signals_end_nothing()
     except BadInput as error:
         return _say(Exit.BAD_INPUT, *error.details, str(error))
     except Unavailable as error:

@@ -12,7 +12,7 @@ from trainer.durability.checkpoint import Checkpoints, Snapshot
 from trainer.durability.interruption import SaveRequest
 from trainer.durability.watchdog import Watchdog
 from trainer.loop import Training
-from trainer.outcomes import Unavailable
+from trainer.outcomes import BadInput, Unavailable
 from trainer.searching.limit import Limit
 from trainer.sinks import Sink
 from trainer.usage import Run
@@ -56,7 +56,7 @@ class Kept:
         step = ranks.broadcast_int(-1 if found is None else found[0].step)
         if step >= 0:
             with ranks.in_turn():
-                snapshot = self.checkpoints.at(step) if found is None else found[0]
+                snapshot = self._there(step) if found is None else found[0]
             self.training.restore(snapshot)
         counters = self.training.counters
         self._tokens_before, self._position, self._skipped = counters.tokens, counters.position, counters.skipped
@@ -86,27 +86,35 @@ class Kept:
         return ranks.any(ranks.is_first and self.wish.taken())
 
     def last(self, step: int) -> Snapshot | None:
+        """None when it is nowhere, which is no guess: raises Unavailable when the bucket does not answer."""
         ranks, snapshot = self.training.ranks, None
         if ranks.is_first:
-            try:
-                if ranks.nodes > 1:
-                    self.checkpoints.finish()  # the other nodes look for it in the bucket
-                snapshot = self.checkpoints.at(step)
-            except Unavailable:
-                snapshot = None
+            if ranks.nodes > 1:
+                self.checkpoints.finish()  # the other nodes look for it in the bucket
+            snapshot = self.checkpoints.at(step)
         if not ranks.broadcast_int(int(snapshot is not None)):
             return None
         with ranks.in_turn():
-            return snapshot or self.checkpoints.at(step)
+            return snapshot or self._there(step)
+
+    def _there(self, step: int) -> Snapshot:
+        """The checkpoint that the first rank has found. Raises Unavailable when this one does not."""
+        snapshot = self.checkpoints.at(step)
+        if snapshot is None:
+            raise Unavailable(f"checkpoint of step {step}: the first rank has it and this one does not; start again")
+        return snapshot
 
     def go_to_best(self) -> None:
-        """The weights of the lowest held-out loss. Raises Unavailable when their checkpoint has gone."""
+        """The weights of the lowest held-out loss. Raises BadInput when their checkpoint has gone."""
         measured = self.training.counters.measured
         if measured.best_step in {None, self.training.counters.step}:
             return
         snapshot = self.last(measured.best_step or 0)
         if snapshot is None:
-            raise Unavailable(f"checkpoint of step {measured.best_step}, the best one: is gone; start the job again")
+            raise BadInput(
+                f"checkpoint of step {measured.best_step}, the best one: is gone or torn; remove the other checkpoints"
+                " of the job too, so that it begins anew"
+            )
         self.training.restore_weights(snapshot)
 
     def alive(self) -> None:

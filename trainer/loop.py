@@ -8,10 +8,10 @@ is saved and set again on resume.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -21,6 +21,7 @@ from trainer.durability import guard
 from trainer.durability.checkpoint import Snapshot
 from trainer.durability.counters import Counters
 from trainer.durability.interruption import Interruption
+from trainer.durability.keeper import Keeper
 from trainer.durability.ranks import ONE_RANK, Ranks
 from trainer.model.gradients import out_of_memory, scaled, summed_over
 from trainer.model.objective import objective_of
@@ -32,22 +33,8 @@ from trainer.schedule import Plan
 
 # What a rank has to say before a micro-step; all do what the greatest says.
 _GO, _STOP, _OUT_OF_MEMORY = 0, 1, 2
-
-
-class Keeper(Protocol):
-    """Who keeps what the loop brings about. Each method is called by every rank, and answers the same on each.
-
-    save: a checkpoint is due; best: with the lowest held-out loss so far. wants_checkpoint: whether someone asked for
-    one. last: the checkpoint of a step, to go back to, None when there is none. told: the figures of a step or a
-    measurement. alive: a part of a measurement is done. is_enough: whether the training ends here, with rows left.
-    """
-
-    def save(self, *, best: bool) -> None: ...
-    def wants_checkpoint(self) -> bool: ...
-    def last(self, step: int) -> Snapshot | None: ...
-    def told(self, line: Mapping[str, Any]) -> None: ...
-    def alive(self) -> None: ...
-    def is_enough(self) -> bool: ...
+Each = Callable[[MicroStep], torch.Tensor | None]  # the figures' sums over a micro-step, [names]; None: nothing to add
+Sums = list[float] | None
 
 
 @dataclass
@@ -83,7 +70,8 @@ class Training:
                 return True
             is_best = self.counters.measured.step == self.counters.step and self.counters.measured.is_best
             is_due = self.counters.step % self.plan.recipe.checkpoint_steps == 0
-            if not self._is_saved and (is_due or is_best or keeper.wants_checkpoint()):
+            # A checkpoint that was saved before its measurement was over is now called the best.
+            if is_best or (not self._is_saved and (is_due or keeper.wants_checkpoint())):
                 keeper.save(best=is_best)
                 self._is_saved = True
             if not self._step(interruption, keeper):
@@ -155,38 +143,53 @@ class Training:
 
     def _gradients(self, rows: Sequence[PackedRow], interruption: Interruption) -> list[float] | None:
         """The objective's figures of a global batch, its gradients accumulated; None when asked to stop."""
-        units = sum(self.objective.units(row) for row in rows)
+        units, scale = sum(self.objective.units(row) for row in rows), self.counters.scale.value
+
+        def learned(micro_step: MicroStep) -> torch.Tensor | None:
+            torch.manual_seed(micro_step.random_seed(self.plan.seed))  # of dropout, the only thing drawn in training
+            figures = self._figures(micro_step)
+            if figures is None:
+                return None
+            (figures[0] * (scale / units)).backward()  # type: ignore[no-untyped-call]
+            return figures.detach()
+
+        sums = self._summed(rows, learned, interruption, first=self.counters.position)
+        if sums is None:
+            return None
+        if not is_sharded(self.model.causal):
+            summed_over(self.ranks, self.parameters.values())
+        scaled(self.parameters.values(), by=1 / scale)
+        return [figure / units for figure in sums]
+
+    def _summed(self, rows: Sequence[PackedRow], each: Each, interruption: Interruption, *, first: int) -> Sums:
+        """What `each` micro-step yields, summed over all of them and all ranks; None when asked to stop.
+
+        Where memory runs out the same rows come again, in smaller pieces.
+        """
         while True:
-            signal, sums = self._micro_steps(rows, units, interruption)
+            signal, sums = self._micro_steps(self._shared(rows, first=first), each, interruption)
             if signal == _GO:
-                break
+                return [float(figure) for figure in self.ranks.sum(sums).tolist()]
             self.optimizer.zero_grad(set_to_none=True)
             if signal == _STOP:
                 return None
-            # The same global batch, in smaller pieces.
             narrower = guard.fewer_rows(self.counters.micro_rows, at_first=self.plan.recipe.micro_rows)
             self.counters = replace(self.counters, micro_rows=narrower)
-        if not is_sharded(self.model.causal):
-            summed_over(self.ranks, self.parameters.values())
-        scaled(self.parameters.values(), by=1 / self.counters.scale.value)
-        return [float(figure) / units for figure in self.ranks.sum(sums).tolist()]
 
     def _micro_steps(
-        self, rows: Sequence[PackedRow], units: int, interruption: Interruption
+        self, share: Iterator[MicroStep], each: Each, interruption: Interruption
     ) -> tuple[int, torch.Tensor]:
         """This rank's share. The ranks agree before each micro-step, so that none waits for one that has left."""
         sums = torch.zeros(len(self.objective.names), dtype=torch.float64, device=self._device)
         signal = _GO
-        for micro_step in self._shared(rows, first=self.counters.position):
+        for micro_step in share:
             signal = self.ranks.most(max(signal, _STOP if interruption.requested else _GO))
             if signal != _GO:
                 return signal, sums
-            torch.manual_seed(micro_step.random_seed(self.plan.seed))  # of dropout, the only thing drawn in training
             try:
-                figures = self._figures(micro_step)
+                figures = each(micro_step)
                 if figures is not None:
-                    (figures[0] * (self.counters.scale.value / units)).backward()  # type: ignore[no-untyped-call]
-                    sums += figures.detach()
+                    sums += figures
             except torch.OutOfMemoryError as error:
                 out_of_memory(self.model.causal, error)
                 signal = _OUT_OF_MEMORY
@@ -219,8 +222,8 @@ class Training:
         """
         recipe, before = self.plan.recipe, self.counters
         due = before.step - before.step % recipe.checkpoint_steps
-        if before.rewinds >= guard.MOST_REWINDS or (snapshot := keeper.last(due)) is None:
-            return None
+        if due == 0 or before.rewinds >= guard.MOST_REWINDS or (snapshot := keeper.last(due)) is None:
+            return None  # one of step 0 is there only after a stop, and is to change nothing
         self._restore_tensors(snapshot)
         then = Counters.from_facts(snapshot.facts)
         self.counters = replace(before, rewinds=before.rewinds + 1, trend=then.trend)
@@ -232,16 +235,16 @@ class Training:
     def _measure(self, interruption: Interruption, keeper: Keeper) -> bool:
         """The figures over the held-out rows; False when asked to stop, with nothing measured."""
         self.model.training(mode=False)
-        sums = torch.zeros(len(self.objective.names), dtype=torch.float64, device=self._device)
-        for micro_step in self._shared(self.held_out, first=0):
-            if self.ranks.any(interruption.requested):
-                return False
+
+        def measured(micro_step: MicroStep) -> torch.Tensor | None:
             keeper.alive()
-            figures = self._figures(micro_step)
-            if figures is not None:
-                sums += figures
+            return self._figures(micro_step)
+
+        sums = self._summed(self.held_out, measured, interruption, first=0)
+        if sums is None:
+            return False
         self.model.training(mode=True)
-        means = [float(figure) / self._held_out_units for figure in self.ranks.sum(sums).tolist()]
+        means = [figure / self._held_out_units for figure in sums]
         self.counters = replace(self.counters, measured=self.counters.measured.after(self.counters.step, means[0]))
         names = [f"eval{name[0].upper()}{name[1:]}" for name in self.objective.names]
         self._tell(keeper, dict(zip(names, means, strict=True)))
@@ -285,12 +288,8 @@ class Training:
 
     def _restore_tensors(self, snapshot: Snapshot) -> None:
         self.restore_weights(snapshot)
-        put_slots(self.optimizer, self.parameters, _below("optimizer.", snapshot))
+        put_slots(self.optimizer, self.parameters, snapshot.below("optimizer."))
 
     def restore_weights(self, snapshot: Snapshot) -> None:
         """The trained weights of a snapshot alone."""
-        self.model.load_state(_below("adapter.", snapshot))
-
-
-def _below(prefix: str, snapshot: Snapshot) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in snapshot.tensors.items() if name.startswith(prefix)}
+        self.model.load_state(snapshot.below("adapter."))

@@ -124,7 +124,7 @@ class _Missing(Exception):  # noqa: N818 - an answer, not a fault
 
 @cache
 def _client(url: str | None, *, signed: bool) -> Any:
-    """A client whose every call ends within half a minute when the store is dead."""
+    """A client whose every call ends after half a minute when the store does not answer (10 s, three times)."""
     import boto3
     from botocore import UNSIGNED
     from botocore.config import Config
@@ -132,8 +132,8 @@ def _client(url: str | None, *, signed: bool) -> Any:
     config = Config(
         signature_version=None if signed else UNSIGNED,
         connect_timeout=3,
-        read_timeout=20,
-        retries={"max_attempts": 3, "mode": "standard"},
+        read_timeout=10,
+        retries={"total_max_attempts": 3, "mode": "standard"},
         s3={"addressing_style": "path"} if url else {},
     )
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"

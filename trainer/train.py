@@ -24,6 +24,7 @@ from trainer.durability.watchdog import watching
 from trainer.keeping import Kept, Part
 from trainer.loop import Training
 from trainer.model import base
+from trainer.model.gradients import gpu_memory_suffices
 from trainer.model.hardware import refuse_absent_hardware
 from trainer.model.making import tuned
 from trainer.model.sharding import shard
@@ -37,10 +38,10 @@ from trainer.settings import Settings
 from trainer.sinks import Sink, Sinks
 from trainer.usage import Run, metered
 
-# Of a recipe: what changes neither the order of the rows nor what is computed with them, but for rounding.
+# Of a recipe: what changes neither the order of the rows nor what is computed with them, but for rounding. (Not so
+# checkpointSteps: after a spike a training goes back to a checkpoint that was due.)
 _NOT_OF_THE_RESULT = {
     "activation_checkpointing",
-    "checkpoint_steps",
     "compile",
     "gpu_memory_fraction",
     "gpus_per_node",
@@ -65,7 +66,11 @@ def train(settings: Settings, recipe: Recipe, sink: Sink, *, folder: AttemptFold
         told, gpus = sink if ranks.is_first else Sinks(), int(torch.cuda.is_available())
         told.begin("train" if part is None else part.name)
         of, name = (folder, "train") if part is None else (part.attempt, part.name)
-        with metered(of, name, settings, told, rank=ranks.rank, gpus=gpus) as usage, partners():
+        with (
+            metered(of, name, settings, told, rank=ranks.rank, gpus=gpus) as usage,
+            partners(),
+            gpu_memory_suffices(),
+        ):
             _Train(settings, recipe, folder, ranks, told, usage, part).run(interruption)
 
 

@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 from trainer import storage
 from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import CHECKPOINTS, MANIFEST, METRICS
-from trainer.durability.retention import BEST, PREFIX, Retention, checkpoint_name, prune
+from trainer.durability.retention import BEST, PREFIX, Retention, checkpoint_name, indispensable, prune
 from trainer.durability.uploads import Uploads
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import Incomplete, parse, seal, sync_folder, to_json, write_whole
@@ -46,6 +46,10 @@ class Snapshot:
     facts: Mapping[str, Any]
     tensors: Mapping[str, torch.Tensor]
     metrics: bytes
+
+    def below(self, prefix: str) -> dict[str, torch.Tensor]:
+        """The tensors whose names begin so, without that beginning."""
+        return {name.removeprefix(prefix): value for name, value in self.tensors.items() if name.startswith(prefix)}
 
 
 class Checkpoints:
@@ -71,7 +75,7 @@ class Checkpoints:
         """
         name = checkpoint_name(snapshot.step)
         try:
-            if name == self._current:
+            if name == self._current and (self._local / name / MANIFEST).exists():
                 _mark(self._local / name, best=best)
             else:
                 _write(snapshot, self._local / name, best=best)
@@ -81,7 +85,7 @@ class Checkpoints:
             shutil.rmtree(self._local / _partial(name), ignore_errors=True)
             raise Unavailable(f"{self._local / name}: cannot be written ({_reason(error)}); free the disk") from error
         if self.attempt.url is not None:
-            self._uploads.offer(name)
+            self._uploads.offer(name, also=indispensable(str(self._local), self._retention))
         prune(str(self._local), self._retention, newest=name, held=self._uploads.pending)
 
     def finish(self) -> None:
@@ -101,13 +105,13 @@ class Checkpoints:
                 return snapshot, own
         return None
 
-    def at(self, step: int) -> Snapshot:
-        """The checkpoint of a step that is known to be there. Raises Unavailable when it no longer is."""
+    def at(self, step: int) -> Snapshot | None:
+        """The checkpoint of a step, None when it is nowhere. Raises Unavailable when a place cannot be asked."""
         for name, root in self._everywhere(shared_only=False):
             snapshot = self._opened(name, root) if name == checkpoint_name(step) else None
             if snapshot is not None:
                 return snapshot
-        raise Unavailable(f"{self.attempt.url or self.attempt.local}: the checkpoint of step {step} is gone; try again")
+        return None
 
     @property
     def _local(self) -> Path:

@@ -34,10 +34,23 @@ def checkpoint_name(step: int) -> str:
 
 def superfluous(complete: Mapping[str, bool], retention: Retention) -> list[str]:
     """Names that are not to be kept. complete: name -> whether it was the best of its time."""
+    return [name for name in sorted(complete)[: -retention.keep] if name not in _needed(complete, retention)]
+
+
+def indispensable(root: str, retention: Retention) -> list[str]:
+    """Those below `root`, a local folder, that a training cannot end in the same adapter without, wherever it goes on.
+
+    They are the best one and the newest that was due.
+    """
+    found = {name: _is_best(f"{root}/{name}") for name in storage.folders(root) if _NAME.fullmatch(name)}
+    return _needed({name: best for name, best in found.items() if best is not None}, retention)
+
+
+def _needed(complete: Mapping[str, bool], retention: Retention) -> list[str]:
     names = sorted(complete)
     best = [name for name in names if complete[name]][-1:]
     due = [name for name in names if int(name.removeprefix(PREFIX)) % retention.every == 0][-1:]
-    return [name for name in names[: -retention.keep] if name not in [*best, *due]]
+    return [*best, *due]
 
 
 def prune(root: str, retention: Retention, *, newest: str, held: Collection[str] = ()) -> None:

@@ -20,6 +20,7 @@ from trainer.publishing.manifest import seal, sha256_of, to_json
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 _ALL_LINEAR = "all-linear"
+_PACKING = "support_avx512bf16_for_cpu"  # of bitsandbytes' 4-bit layers
 
 
 class Adapted:
@@ -29,6 +30,10 @@ class Adapted:
         """Raises BadInput when the recipe's targets are not in the base model."""
         from peft import LoraConfig, get_peft_model
 
+        for module in base.modules():
+            if hasattr(module, _PACKING):
+                # Measured once on a CPU, they would change to a kernel that has no gradients, and stay there.
+                setattr(module, _PACKING, False)
         torch.manual_seed(seed)  # of the A matrices; B begins at zero
         targets: Any = _ALL_LINEAR if recipe.targets == (_ALL_LINEAR,) else list(recipe.targets)
         config = LoraConfig(

@@ -1,6 +1,7 @@
 """Gradients of the trained weights between the backward pass and the update."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -40,9 +41,21 @@ def scaled(parameters: Iterable[torch.nn.Parameter], *, by: float) -> None:
 def out_of_memory(causal: Any, error: torch.OutOfMemoryError) -> None:
     """Give back what can be given back. Raises Unavailable where other ranks already wait for this one's share."""
     if is_sharded(causal):
-        raise Unavailable(
-            f"GPU memory ran out ({str(error).splitlines()[0]}); lower microRows or width,"
-            " or use activationCheckpointing"
-        ) from error
+        raise _told(error) from error
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def gpu_memory_suffices() -> Iterator[None]:
+    """Raises Unavailable where memory runs out outside of the micro-steps: for the weights, the optimizer's states."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise _told(error) from error
+
+
+def _told(error: torch.OutOfMemoryError) -> Unavailable:
+    return Unavailable(
+        f"GPU memory ran out ({str(error).splitlines()[0]}); lower microRows or width, or use activationCheckpointing"
+    )

@@ -68,7 +68,7 @@ def test_the_newest_few_and_the_best_one_are_kept_on_the_disk_and_in_the_bucket(
     _saved(tmp_path, 1, 2, 3, 4, 5, best=2)
 
     assert _names(tmp_path / "disk") == _names(tmp_path / "bucket") == [2, 4, 5]
-    assert _checkpoints(tmp_path).at(2).step == 2
+    assert _checkpoints(tmp_path).at(2) is not None
 
 
 @given(marks=st.lists(st.booleans(), min_size=1, max_size=12), keep=st.integers(1, 4), every=st.integers(1, 5))
@@ -196,9 +196,18 @@ def test_another_runs_checkpoint_is_refused(tmp_path: Path) -> None:
         _checkpoints(_saved(tmp_path, 2), fingerprint="other").newest()
 
 
-def test_a_checkpoint_that_is_gone_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match="step 9 is gone"):
-        _checkpoints(_saved(tmp_path, 2)).at(9)
+def test_a_checkpoint_that_is_gone_is_another_matter_than_a_bucket_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = _checkpoints(_saved(tmp_path, 2))
+    assert checkpoints.at(9) is None
+
+    def away(url: str) -> list[str]:
+        raise Unavailable(f"{url}: does not answer")
+
+    monkeypatch.setattr(storage, "folders", away)
+    with pytest.raises(Unavailable, match="does not answer"):
+        checkpoints.at(9)
 
 
 def test_an_unfinished_folder_of_a_killed_process_is_cleared_away(tmp_path: Path) -> None:
@@ -207,26 +216,52 @@ def test_an_unfinished_folder_of_a_killed_process_is_cleared_away(tmp_path: Path
     assert _names(_saved(tmp_path, 4) / "disk") == [4]
 
 
-def test_what_is_on_its_way_is_not_removed_from_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entered, gate, store = Event(), Event(), storage.store_folder
+class Gate:
+    """The way into the bucket. Shut until `opened` is set; the first that comes sets `reached`."""
 
-    def slow(folder: Path, url: str) -> None:
-        entered.set()
-        assert gate.wait(30)
-        store(folder, url)
+    def __init__(self) -> None:
+        self.reached, self.opened = Event(), Event()
+        self._store = storage.store_folder
 
-    monkeypatch.setattr(storage, "store_folder", slow)
+    def store_folder(self, folder: Path, url: str) -> None:
+        self.reached.set()
+        assert self.opened.wait(30)
+        self._store(folder, url)
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    found = Gate()
+    monkeypatch.setattr(storage, "store_folder", found.store_folder)
+    yield found
+    found.opened.set()
+
+
+def test_what_is_on_its_way_is_not_removed_from_the_disk(tmp_path: Path, gate: Gate) -> None:
     checkpoints = _checkpoints(tmp_path, keep=1)
     checkpoints.save(snapshot(1))
-    assert entered.wait(30)
+    assert gate.reached.wait(30)
     for step in (2, 3, 4):
         checkpoints.save(snapshot(step))
     on_disk, in_bucket = _names(tmp_path / "disk"), (tmp_path / "bucket").exists()
-    gate.set()
+    gate.opened.set()
     checkpoints.finish()
 
     assert (on_disk, in_bucket) == ([1, 4], False)
     assert _names(tmp_path / "bucket") == [4]
+
+
+@pytest.mark.requirement("E78")
+def test_the_best_and_what_a_spike_goes_back_to_reach_the_bucket_however_slow_it_is(tmp_path: Path, gate: Gate) -> None:
+    checkpoints = _checkpoints(tmp_path, keep=1, every=4)
+    checkpoints.save(snapshot(4))
+    assert gate.reached.wait(30)
+    for step in (6, 8, 9, 10):
+        checkpoints.save(snapshot(step), best=step == 6)
+    gate.opened.set()
+    checkpoints.finish()
+
+    assert _names(tmp_path / "bucket") == [6, 8, 10]
 
 
 @contextmanager

@@ -1,21 +1,25 @@
 """A request to end never ends in 0: 75 with a checkpoint, 143 without one, whenever it comes and however often."""
 
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
+from trainer.__main__ import ended
 from trainer.contract.checks import Checks
 from trainer.contract.report import Report
 from trainer.contract.steps import Exit
-from trainer.durability.interruption import Interruption, SaveRequest, or_killed, watched
-from trainer.outcomes import Killed, Unavailable
+from trainer.durability.interruption import Interruption, SaveRequest, or_killed, signals_end_the_step, watched
+from trainer.outcomes import Killed, Stopped, Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
 from trainer.sinks import Sinks
 from trainer.tests.conftest import MakeSettings
 from trainer.tests.dying import Death, Surroundings, exit_code, start
 
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 TERM = signal.SIGTERM
 FULL = Surroundings(file_bytes=20_000)  # holds a report, not the tensors
 
@@ -109,7 +113,7 @@ def test_polled_items_end_once_asked_to_stop() -> None:
         next(items)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_watched_signal_only_sets_the_flag_and_the_old_answer_comes_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with watched() as interruption:
@@ -132,3 +136,62 @@ def test_a_wish_for_a_checkpoint_is_granted_once(tmp_path: Path) -> None:
 def test_what_cannot_be_saved_makes_a_stop_a_kill() -> None:
     with pytest.raises(Killed, match="free the disk; asked to stop, and no checkpoint could be saved"), or_killed():
         raise Unavailable("full; free the disk")
+
+
+def test_a_stop_that_hangs_has_an_end() -> None:
+    ended = Event()
+    with watched(within=0.01, end=ended.set):
+        signal.raise_signal(TERM)
+        assert ended.wait(30)
+
+
+def test_a_training_that_nobody_stops_has_none() -> None:
+    ended = Event()
+    with watched(within=0.01, end=ended.set):
+        assert not ended.wait(0.2)
+
+
+@pytest.fixture
+def signals_end() -> Iterator[None]:
+    """As in a process of the trainer."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signals_end_the_step()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("signals_end")
+def test_a_second_signal_after_a_stop_changes_no_outcome() -> None:
+    def step() -> int | None:
+        with watched():
+            signal.raise_signal(TERM)
+        signal.raise_signal(TERM)  # while the sinks close
+        raise Stopped("step 3 is saved")
+
+    assert ended(step) == Exit.STOPPED
+
+
+@pytest.mark.usefixtures("signals_end")
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_while_an_outcome_is_told_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def again(code: Exit, *lines: str) -> Exit:
+        del lines
+        signal.raise_signal(number)
+        return code
+
+    monkeypatch.setattr("trainer.__main__._say", again)
+
+    def step() -> int | None:
+        signal.raise_signal(TERM)
+        return None
+
+    assert ended(step) == Exit.KILLED
+
+
+@pytest.mark.usefixtures("signals_end")
+def test_a_first_signal_still_ends_a_step_that_saves_nothing() -> None:
+    with pytest.raises(Killed, match="begins anew"):
+        signal.raise_signal(TERM)

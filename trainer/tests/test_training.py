@@ -16,7 +16,8 @@ from trainer.data.masks import Document
 from trainer.data.packing import PackedRow, packed
 from trainer.durability.interruption import Interruption
 from trainer.loop import Training
-from trainer.model import objective
+from trainer.model import gradients, objective
+from trainer.model.gradients import gpu_memory_suffices
 from trainer.model.loss import summed_loss
 from trainer.model.making import tuned
 from trainer.model.precision import LossScale
@@ -240,6 +241,39 @@ def test_memory_that_runs_out_halves_the_micro_steps_and_keeps_the_global_batch(
     assert training.counters.micro_rows == 2
     assert [line["tokens"] for line in lines] == [line["tokens"] for line in straight]
     assert [line["loss"] for line in lines] == pytest.approx([line["loss"] for line in straight], rel=1e-5)
+
+
+@pytest.mark.requirement("E78")
+def test_memory_that_runs_out_in_a_measurement_halves_it_too(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def narrow(model: Tuned, rows: Sequence[PackedRow]) -> torch.Tensor:
+        if len(rows) > 1 and not torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return objective_loss(model, rows)
+
+    found = []
+    for loss in (objective_loss, narrow):
+        monkeypatch.setattr(objective, "summed_loss", loss)
+        training, keeper, lines = _training(base, held_out=4, evaluate_steps=2, micro_rows=2, max_steps=2)
+        training.run(Interruption(), keeper)
+        found.append(lines[-1]["evalLoss"])
+
+    assert training.counters.micro_rows == 1
+    assert found[1] == pytest.approx(found[0], rel=1e-5)
+
+
+OUT_OF_MEMORY = r"ran out .CUDA out of memory.; lower microRows"
+
+
+def test_memory_that_runs_out_beside_the_micro_steps_says_so() -> None:
+    with pytest.raises(Unavailable, match=OUT_OF_MEMORY), gpu_memory_suffices():
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_memory_that_runs_out_where_ranks_share_the_weights_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradients, "is_sharded", lambda _: True)
+
+    with pytest.raises(Unavailable, match=OUT_OF_MEMORY):
+        gradients.out_of_memory(torch.nn.Linear(1, 1), torch.OutOfMemoryError("CUDA out of memory"))
 
 
 def test_memory_that_never_suffices_is_told_with_the_remedy(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:

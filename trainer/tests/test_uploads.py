@@ -71,6 +71,21 @@ def test_a_newer_one_takes_the_place_of_one_that_fails() -> None:
     assert (store.tried, store.arrived) == (["one", "two"], ["two"])
 
 
+def test_nothing_goes_before_an_older_one_that_is_needed() -> None:
+    store = Store(failures=1)
+    uploads = Uploads(store.push, pauses=())
+    uploads.offer("1")
+    assert store.entered.wait(30)
+    uploads.offer("2", also=["1"])
+    store.gate.set()
+    with uploads._changed:
+        assert uploads._changed.wait_for(lambda: uploads._lost is not None, timeout=30)
+    uploads.offer("3", also=["1"])
+    uploads.finish()
+
+    assert store.arrived == ["1", "3"]
+
+
 def test_the_end_gives_an_upload_that_was_given_up_one_more_chance() -> None:
     store = Store(failures=1)
     store.gate.set()

@@ -22,6 +22,7 @@ from trainer.usage.meter import Meter
 from trainer.usage.trace import Trace, summed
 
 SECONDS_BETWEEN = 15.0
+SECONDS_FOR_THE_LAST = 10.0  # a store that does not answer draws no step out
 _TRACE = "trace.json"
 _log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ def metered(
         yield run
     finally:
         ended.set()
-        thread.join()
+        thread.join(SECONDS_FOR_THE_LAST)
 
 
 def _trace(run: "Run", sink: Sink, ended: threading.Event) -> None:
