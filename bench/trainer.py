@@ -96,7 +96,9 @@ def compared(options: argparse.Namespace, folder: Path, *, scratch: str) -> dict
     for number in range(options.rounds):
         for name in options.contenders:
             sys.stderr.write(f"round {number + 1} of {options.rounds}: {name}\n")
-            found[name].append({**asked(name, folder, scratch=scratch), "load": os.getloadavg()[0]})
+            run = {**asked(name, folder, scratch=scratch), "load": os.getloadavg()[0]}
+            sys.stderr.write(f"  {rate(run):.0f} real tokens/s, {run['peak_bytes'] / 2**20:.0f} MiB\n")
+            found[name].append(run)
     return found
 
 
