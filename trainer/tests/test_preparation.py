@@ -242,6 +242,8 @@ def test_the_fingerprint_is_of_all_that_decides_the_tokens(prepare: Callable[...
 class OneToken(ChatTokenizer):
     """Makes one token of each row, so that only what `prepare` itself keeps of a row takes memory."""
 
+    controls = ()
+
     def __init__(self) -> None:
         pass
 
