@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tenon.output import CommandError, answer_json, answer_table, answer_text, console
+from tenon.stopping import signals_end_the_command
 from tenon.train import read_spec
 from trainer.contract.bucket import PREPARED
 from trainer.contract.job import TrainingJob
@@ -26,6 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prepare the data; the exit code is the trainer's."""
     from trainer.__main__ import ended
+    from trainer.durability.lock import alone_in
     from trainer.pipeline import run_step
     from trainer.settings import Settings
     from trainer.sinks import ConsoleSink
@@ -40,12 +42,14 @@ def run(options: argparse.Namespace) -> int:
 
     def steps() -> None:
         try:
-            run_step("prepare", settings, bar)
+            with alone_in(settings.work):
+                run_step("prepare", settings, bar)
             previews.extend(_previews(settings.job, options.out, options.preview))
         finally:
             bar.close()  # the reason of a failure is the last line on stderr
 
-    code = ended(steps)
+    with signals_end_the_command():
+        code = ended(steps)
     if code == 0:
         _answer(options.out, previews, as_json=options.json)
     return int(code)

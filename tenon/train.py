@@ -3,12 +3,14 @@
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tenon.output import CommandError, answer_json, answer_table, console
 from tenon.plan import price, show
 from tenon.searching import search, show_search
+from tenon.stopping import signals_end_the_command
 from trainer.contract.bucket import REPORT
 from trainer.contract.job import TrainingJob
 
@@ -45,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
         raise CommandError(f"{options.out}: {error.strerror}; give a folder that can be written") from None
     job, out = read_spec(options.spec), options.out
 
-    code = ended(lambda: _steps(job, out, ranks=options.nproc))
+    with signals_end_the_command() as stop_if_told:
+        code = ended(lambda: _steps(job, out, ranks=options.nproc, stop_if_told=stop_if_told))
     if code == 0:
         _answer(out, as_json=options.json)
         if job.search is not None and not options.json:
@@ -53,27 +56,34 @@ def run(options: argparse.Namespace) -> int:
     return int(code)
 
 
-def _steps(job: TrainingJob, out: Path, *, ranks: int) -> int:
+def _steps(job: TrainingJob, out: Path, *, ranks: int, stop_if_told: Callable[[], None]) -> int:
     """Exit code of the step that ended badly, or 0. Raises what a step in this process raises."""
-    from trainer.launch import is_needed, launch
-    from trainer.pipeline import run_step
+    from trainer.durability.lock import alone_in
     from trainer.settings import Footprint, Settings
-    from trainer.sinks.making import opened
 
     footprint = Footprint.from_environment(os.environ)
     settings = Settings(job=job, attempt_url=str(out), work=out / "work", footprint=footprint)
     divided = _divided(settings, ranks)
-    for name in STEPS:
-        if job.search is not None and name == "train":
-            code = search(settings, divided)
-        elif is_needed(name, divided):  # the first rank has the terminal
-            code = launch(name, divided)
-        else:
-            with opened(settings, os.environ, console(stderr=True)) as sinks:
-                run_step(name, settings, sinks)
-            continue
-        if code:
-            return code
+    with alone_in(settings.work):
+        for name in STEPS:
+            stop_if_told()
+            if code := _step(name, settings, divided):
+                return code
+    return 0
+
+
+def _step(name: str, settings: "Settings", divided: dict[str, str]) -> int:
+    """divided: environment of the ranks, when there are several."""
+    from trainer.launch import is_needed, launch
+    from trainer.pipeline import run_step
+    from trainer.sinks.making import opened
+
+    if settings.job.search is not None and name == "train":
+        return search(settings, divided)
+    if is_needed(name, divided):  # the first rank has the terminal
+        return launch(name, divided)
+    with opened(settings, os.environ, console(stderr=True)) as sinks:
+        run_step(name, settings, sinks)
     return 0
 
 
