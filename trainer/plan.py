@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from trainer import storage
+from trainer.contract.checks import SHIPPED
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.data.masks import Document
 from trainer.data.packing import rows_of
 from trainer.model.gpus import GPUS
+from trainer.model.hardware import refuse_nowhere
 from trainer.model.memory import Memory, memory, trained_parameters
-from trainer.model.shape import CONFIG, Shape
+from trainer.model.shape import CONFIG, Shape, refuse_unusable, refuse_wide_rows
 from trainer.outcomes import BadInput
 from trainer.recipes import recipe_of
 
@@ -121,9 +123,15 @@ def forecast(job: TrainingJob, amount: Amount | None = None, *, ranks: int | Non
         raise BadInput(f"base: {job.base} has no {CONFIG}; name the folder of a base model")
     try:
         config: Any = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"base: {job.base}/{CONFIG} is no JSON ({error}); name the folder of a base model") from error
-    shape = Shape.of(config if isinstance(config, dict) else {})
+    config = config if isinstance(config, dict) else {}
+    refuse_unusable(config, job.base)
+    refuse_wide_rows(config, recipe.width)
+    refuse_nowhere(recipe)
+    if amount is None:
+        _refuse_absent(job)
+    shape = Shape.of(config)
     made = Forecast(recipe, shape, amount or Amount.of_file(_size(job.data), recipe), ranks or recipe.ranks)
     if shape is not None:
         trained_parameters(shape, recipe)  # the targets are there
@@ -131,8 +139,24 @@ def forecast(job: TrainingJob, amount: Amount | None = None, *, ranks: int | Non
 
 
 def _size(url: str) -> int:
-    if storage.is_remote(url):
-        return storage.stored_bytes(url)
-    if not Path(url).is_file():
-        raise BadInput(f"data: {url} is not there; name a file of rows")
-    return Path(url).stat().st_size
+    _refuse_no_file("data", url)
+    return storage.stored_bytes(url) if storage.is_remote(url) else Path(url).stat().st_size
+
+
+def _refuse_absent(job: TrainingJob) -> None:
+    """Raise BadInput for a local file that a later step reads and that is not there."""
+    files = {"evaluation": job.evaluation, "checks.regression": job.checks.regression}
+    if job.checks.safety != SHIPPED:
+        files["checks.safety"] = job.checks.safety
+    files |= {f"filters.decontaminate[{number}]": url for number, url in enumerate(job.filters.decontaminate)}
+    for name, url in files.items():
+        if url is not None:
+            _refuse_no_file(name, url)
+    tasks = job.checks.tasks
+    if tasks is not None and not storage.is_remote(tasks) and not Path(tasks).is_dir():
+        raise BadInput(f"checks.tasks: {tasks} is not there; name a folder of lm-eval tasks")
+
+
+def _refuse_no_file(name: str, url: str) -> None:
+    if not storage.is_remote(url) and not Path(url).is_file():
+        raise BadInput(f"{name}: {url} is not there; name a file of rows")

@@ -18,6 +18,7 @@ from trainer.data.preparation import File, Files, Preparation
 from trainer.data.progress import Progress
 from trainer.data.selection import HELD_OUT_SHARE
 from trainer.durability.interruption import watched
+from trainer.model.shape import config_of, refuse_unusable
 from trainer.model.source import fetched
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete, sha256_of
@@ -35,7 +36,9 @@ def run(settings: Settings, sink: Sink) -> None:
     job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
     with metered(attempt, "prepare", settings, sink) as usage:
         sink.begin("prepare")
-        tokenizer = ChatTokenizer(fetched(job, settings.work, only=FILES))
+        base = fetched(job, settings.work, only=FILES)
+        refuse_unusable(config_of(base), str(base))
+        tokenizer = ChatTokenizer(base)
         tokenizer.refuse_width(recipe.width)
         files = _files(job, settings.work)
         found = fingerprint(tokenizer, recipe, job=job, files=files)

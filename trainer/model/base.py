@@ -7,14 +7,17 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Read when the libraries are first imported: they must never ask a hub, not even for a version.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 from transformers.utils import logging as transformers_logging
 
@@ -28,6 +31,7 @@ from trainer.publishing.executable import WEIGHTS, may_run
 
 _ADAPTER = "adapter_config.json"  # read by transformers, which then loads the base that it names
 _LARGEST_HEADER = 16 << 20  # bytes; a model of 100,000 tensors needs 12 MB
+_LONGEST_REASON = 300  # characters of what a library says
 _KERNELS: Mapping[Attention, str] = {
     "eager": "eager",
     "sdpa": "sdpa",
@@ -87,19 +91,67 @@ def load(
 
     The file is mapped, not read. four_bit: the layers' matrices in NF4 with double quantisation, quantised while they
     are loaded and computed with in `precision`; embeddings, norms and the output layer keep `precision`.
+
+    Raises BadInput when the folder holds no model of the form the trainer knows, or not each of its weights and no
+    other: the library would draw what is absent at random.
     """
     _quiet()
     place = device or this_device()
-    model: torch.nn.Module = AutoModelForCausalLM.from_pretrained(
-        folder,
-        dtype=DTYPES[precision],
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        attn_implementation=_KERNELS[attention],
-        **({"quantization_config": _nf4(precision), "device_map": {"": place}} if four_bit else {}),
-    )
-    return model.requires_grad_(requires_grad=False).eval().to(place)
+    with _faults_of(folder):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=DTYPES[precision],
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
+            output_loading_info=True,
+            attn_implementation=_KERNELS[attention],
+            **({"quantization_config": _nf4(precision), "device_map": {"": place}} if four_bit else {}),
+        )
+    model, found = loaded
+    _refuse_other_weights(folder, found)
+    if not (hasattr(model, "model") and hasattr(model, "lm_head")):
+        raise BadInput(f"{folder}: {type(model).__name__} has another form than Llama's; use another base model")
+    ready: torch.nn.Module = model.requires_grad_(requires_grad=False).eval().to(place)
+    return ready
+
+
+@contextmanager
+def _faults_of(folder: Path) -> Iterator[None]:
+    """What the library raises of a folder that it cannot use, as BadInput; memory, disk and GPU have other remedies."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, torch.AcceleratorError):
+        raise
+    except (
+        OSError,
+        SafetensorError,
+        ValueError,
+        RuntimeError,
+        ImportError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise BadInput(f"base model: {folder} cannot be loaded ({reason}); use another base model") from error
+
+
+def _refuse_other_weights(folder: Path, found: Mapping[str, Collection[Any]]) -> None:
+    """found: names by fault; of a weight of another size its name, its size and the one it should have."""
+    for fault, names in (
+        ("has a size that config.json does not say", [name for name, *_ in found["mismatched_keys"]]),
+        ("is in config.json's model and not in the files", found["missing_keys"]),
+        ("is in the files and not in config.json's model", found["unexpected_keys"]),
+    ):
+        if names:
+            raise BadInput(
+                f"base model: {folder}: weight {min(names)} {fault}, as {len(names)} in all; fetch the model again,"
+                " or use another base model"
+            )
 
 
 def _quiet() -> None:

@@ -1,9 +1,7 @@
-"""Whether this machine has what a recipe asks for: a rule, and what it is asked of."""
+"""Whether this machine has what a recipe asks for: a rule, and what it is asked of. Imports torch to look alone."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec
-
-import torch
 
 from trainer.contract.recipe import Recipe
 from trainer.outcomes import BadInput
@@ -20,6 +18,8 @@ class Hardware:
 
     @classmethod
     def here(cls) -> "Hardware":
+        import torch
+
         numbers = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
         gpus = [(torch.cuda.get_device_name(number), torch.cuda.get_device_capability(number)) for number in numbers]
         return cls(tuple(gpus), has_flash=find_spec("flash_attn") is not None)
@@ -32,10 +32,21 @@ class Hardware:
 
 def refuse_absent_hardware(recipe: Recipe, hardware: Hardware | None = None) -> None:
     """Raise BadInput when the recipe is for a machine that this one (None: asked of torch) is not."""
+    refuse_nowhere(recipe)
     found = hardware or Hardware.here()
     for is_absent, text in _absent(recipe, found):
         if is_absent:
             raise BadInput(f"recipe: {text}")
+
+
+def refuse_nowhere(recipe: Recipe) -> None:
+    """Raise BadInput when no machine can run the recipe."""
+    if recipe.gpus_per_node == 0 and recipe.gpu_memory_fraction is not None:
+        raise BadInput(
+            "recipe: gpuMemoryFraction caps a GPU's memory and gpusPerNode is 0; leave gpuMemoryFraction out"
+        )
+    if recipe.gpus_per_node == 0 and recipe.attention == "flex":
+        raise BadInput("recipe: attention flex has no backward pass on the CPU (torch 2.15); use sdpa")
 
 
 def _absent(recipe: Recipe, found: Hardware) -> tuple[tuple[bool, str], ...]:
@@ -46,14 +57,6 @@ def _absent(recipe: Recipe, found: Hardware) -> tuple[tuple[bool, str], ...]:
         (
             wanted > len(found.gpus),
             f"gpusPerNode is {wanted} and this machine has {len(found.gpus)} GPUs; use a recipe for that",
-        ),
-        (
-            wanted == 0 and recipe.gpu_memory_fraction is not None,
-            "gpuMemoryFraction caps a GPU's memory and gpusPerNode is 0; leave gpuMemoryFraction out",
-        ),
-        (
-            wanted == 0 and recipe.attention == "flex",
-            "attention flex has no backward pass on the CPU (torch 2.15); use sdpa",
         ),
         (wanted > 0 and is_old and recipe.precision == "bf16", f"precision bf16 and {shown} do not fit; use fp16"),
         (wanted > 0 and is_old and recipe.attention == "flash", f"attention flash and {shown} do not fit; use sdpa"),

@@ -1,6 +1,7 @@
 """Shape of a base model, from its config.json alone: how many weights it has, and where. Imports no torch."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,9 +109,26 @@ def config_of(folder: Path) -> dict[str, Any]:
     return config
 
 
+def refuse_unusable(config: Mapping[str, Any], where: str) -> None:
+    """Raise BadInput when config.json alone says that the model cannot be trained. where: the folder, for the text."""
+    if not isinstance(config.get("model_type"), str):
+        raise BadInput(f"base model: {where}/{CONFIG} names no model_type; use a base model of the catalogue")
+    if (quantised := config.get("quantization_config")) is not None:
+        how = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise BadInput(
+            f"base model: {where}/{CONFIG} says that its weights are quantised ({how}); use the model's whole weights:"
+            " method qlora quantises them itself"
+        )
+
+
 def refuse_short_context(folder: Path, width: int) -> None:
     """Raise BadInput when rows of `width` tokens could hold a document that the base model has no positions for."""
-    context = config_of(folder).get("max_position_embeddings")
+    refuse_wide_rows(config_of(folder), width)
+
+
+def refuse_wide_rows(config: Mapping[str, Any], width: int) -> None:
+    """The same, of config.json's content."""
+    context = config.get("max_position_embeddings")
     if isinstance(context, int) and width > context:
         raise BadInput(
             f"recipe width: {width} tokens are more than the base model's context of {context}; use a recipe of at most"

@@ -8,6 +8,7 @@ from trainer.contract.bucket import MANIFEST
 from trainer.contract.job import TrainingJob
 from trainer.outcomes import BadInput
 from trainer.publishing import manifest
+from trainer.publishing.executable import WEIGHTS
 
 
 def fetched(job: TrainingJob, work: Path, *, only: Iterable[str] | None = None) -> Path:
@@ -21,6 +22,8 @@ def fetched(job: TrainingJob, work: Path, *, only: Iterable[str] | None = None) 
         listed = manifest.parse((folder / MANIFEST).read_bytes(), where=str(folder))["files"]
     except manifest.Incomplete as error:
         raise BadInput(f"base model: {error}; name a folder of the catalogue") from error
+    if not any(name.endswith(WEIGHTS) for name in listed):
+        raise BadInput(f"base model: {folder}: lists no weights (*{WEIGHTS}); fetch the model again and seal it")
     for name in manifest.unlisted(folder, listed):
         if not storage.is_remote(job.base):
             raise BadInput(f"base model: {folder / name}: is not in the manifest; remove it, or list it and seal again")

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from trainer.announcement import announce, document, rows_of_table
+from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters, Recipe
 from trainer.data.masks import Document
@@ -283,6 +284,10 @@ def test_a_base_of_another_form_gets_a_plan_without_memory_and_time(job: Trainin
         ({"base": "nowhere"}, "base: nowhere has no config.json; name the folder of a base model"),
         ({"data": "nowhere.jsonl"}, "data: nowhere.jsonl is not there; name a file of rows"),
         ({"recipe": "nonesuch"}, "'nonesuch' is not in trainer/recipes; use one of "),
+        ({"evaluation": "nowhere.jsonl"}, "evaluation: nowhere.jsonl is not there; name a file of rows"),
+        ({"checks": Checks(regression="nowhere")}, "checks.regression: nowhere is not there"),
+        ({"checks": Checks(safety="nowhere")}, "checks.safety: nowhere is not there"),
+        ({"checks": Checks(tasks="nowhere")}, "checks.tasks: nowhere is not there; name a folder of lm-eval tasks"),
         (
             {"recipe": "llama2-7b-lora-4x8", "hyperparameters": Hyperparameters(batch_rows=1000)},
             r"with the job's hyperparameters: batchRows 1000 is no multiple of ranks x microRows \(256\)",
@@ -292,6 +297,23 @@ def test_a_base_of_another_form_gets_a_plan_without_memory_and_time(job: Trainin
 def test_a_job_that_cannot_be_planned_is_refused(job: TrainingJob, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(BadInput, match=said):
         forecast(job.model_copy(update=changes))
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        ("attention: flex", "attention flex has no backward pass on the CPU"),
+        ("gpuMemoryFraction: 0.5", "gpuMemoryFraction caps a GPU's memory and gpusPerNode is 0"),
+        ("width: 4096", "recipe width: 4096 tokens are more than the base model's context of 2048"),
+    ],
+    ids=lambda text: str(text).partition(":")[0],
+)
+def test_a_plan_refuses_what_no_machine_can_train(job: TrainingJob, recipes: Path, choice: str, said: str) -> None:
+    lines = [line for line in (recipes / "toy.yaml").read_text().splitlines() if line.split(":")[0] not in choice]
+    (recipes / "toy-nowhere.yaml").write_text("\n".join([*lines, choice]))
+
+    with pytest.raises(BadInput, match=said):
+        forecast(job.model_copy(update={"recipe": "toy-nowhere"}))
 
 
 def test_targets_that_the_base_lacks_are_refused_before_it_is_loaded(job: TrainingJob, recipes: Path) -> None:
