@@ -1,4 +1,4 @@
-"""The four ways to tune one model on the same batch, as the memory bench runs them."""
+"""The four ways to tune one model on the same batch, as the memory bench runs them; its peaks need processes of their own."""
 
 import logging
 from collections.abc import Iterator
@@ -32,4 +32,3 @@ def test_the_four_modes_hold_less_and_less_of_one_model_on_one_batch(tmp_path: P
     assert qlora["estimatedBytes"] < lora["estimatedBytes"]
     assert qlora["loss"] == pytest.approx(lora["loss"], rel=0.01)
     assert recomputed["loss"] == lora["loss"]
-    assert all(run["peakBytes"] > 0 for run in runs.values())  # their order shows in processes of their own alone
