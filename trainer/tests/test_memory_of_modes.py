@@ -1,4 +1,4 @@
-"""The four ways to tune one model on the same batch, as the memory bench runs them; its peaks need processes of their own."""
+"""The four ways to tune one model on the same batch, as the memory bench runs them; peaks need their own processes."""
 
 import logging
 from collections.abc import Iterator
