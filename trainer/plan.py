@@ -23,6 +23,7 @@ from trainer.model.memory import Memory, memory, trained_parameters
 from trainer.model.shape import CONFIG, Shape, refuse_unusable, refuse_wide_rows
 from trainer.outcomes import BadInput
 from trainer.recipes import recipe_of
+from trainer.schedule import steps_of
 
 _BYTES_PER_TOKEN = 4  # of a data file: English text with the names of its fields
 _REACHED = 0.35  # share of a GPU's peak that packed training reaches
@@ -65,8 +66,7 @@ class Forecast:
 
     @property
     def steps(self) -> int:
-        steps = math.ceil(self.recipe.epochs * self.amount.rows / self.recipe.batch_rows)
-        return min(steps, self.recipe.max_steps or steps)
+        return steps_of(self.recipe, self.amount.rows)
 
     @property
     def tokens(self) -> int:

@@ -139,4 +139,4 @@ def _exported(
         return folder, {}
     from trainer.publishing.exports import export  # torch
 
-    return folder, export(settings, attempt, adapter, folder, licence=licence)
+    return folder, export(settings, attempt, adapter, to=folder, licence=licence)

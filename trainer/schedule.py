@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from trainer.contract.recipe import Recipe
 
 
+def steps_of(recipe: Recipe, rows: int) -> int:
+    """Optimizer steps of all epochs over so many rows."""
+    steps = math.ceil(recipe.epochs * rows / recipe.batch_rows)
+    return min(steps, recipe.max_steps or steps)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to be done. steps: optimizer steps in all."""
@@ -16,8 +22,7 @@ class Plan:
 
     @classmethod
     def of(cls, recipe: Recipe, rows: int, *, seed: int) -> "Plan":
-        steps = math.ceil(recipe.epochs * rows / recipe.batch_rows)
-        return cls(recipe, min(steps, recipe.max_steps or steps), seed)
+        return cls(recipe, steps_of(recipe, rows), seed)
 
     def learning_rate(self, step: int) -> float:
         """Linear warm-up, then the recipe's schedule down to zero at the end; a function of the step alone."""

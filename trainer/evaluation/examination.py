@@ -73,7 +73,7 @@ class Examination:
             seed=job.seed,
             tokenizer=tokenizer,
             rows=rows_of(dataset.evaluation, recipe),
-            regression=_regression(checks.regression, tokenizer, recipe, work) if checks.regression else (),
+            regression=_regression(checks.regression, tokenizer, recipe, work=work) if checks.regression else (),
             prompts=prompts_of(chosen, number=checks.generations, seed=job.seed),
             dangerous=[tokenizer.prompt([Turn("user", prompt)]) for prompt in dangerous],
             base=base,
@@ -132,7 +132,7 @@ class Examination:
         return tasks.measured(model, self.base, self.task_folder, work=self.work, seed=self.seed, pace=pace)
 
 
-def _regression(source: str, tokenizer: ChatTokenizer, recipe: Recipe, work: Path) -> Sequence[PackedRow]:
+def _regression(source: str, tokenizer: ChatTokenizer, recipe: Recipe, *, work: Path) -> Sequence[PackedRow]:
     """Rows in any form, without those that are longer than a packed row."""
     rows = list(read_rows(storage.fetch_file(source, work / "regression"), shown_as=source))
     documents = [document for row in rows if len(document := tokenizer.document(row)) <= recipe.width]

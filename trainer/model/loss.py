@@ -26,17 +26,17 @@ def summed_loss(model: Tuned, rows: Sequence[PackedRow]) -> torch.Tensor:
 
 def label_losses(model: Tuned, rows: Sequence[PackedRow]) -> torch.Tensor:
     """Loss of each labelled token in fp32, row by row in reading order; call it within `computing` (precision.py)."""
-    losses: torch.Tensor = in_forward(model.causal, _label_losses, model.causal, *stacked(rows))
+    losses: torch.Tensor = in_forward(model.causal, _label_losses, model.causal, stacked(rows))
     return losses
 
 
-def _label_losses(causal: Any, ids: Any, positions: Any, labels: Any) -> torch.Tensor:
-    """No attention mask is passed.
+def _label_losses(causal: Any, columns: tuple[Any, Any, Any]) -> torch.Tensor:
+    """columns: as `stacked` makes them. No attention mask is passed.
 
     The positions, which begin anew at each document, keep the documents apart; a mask of ones beside them would
     silently join them.
     """
-    device = causal.device
+    device, (ids, positions, labels) = causal.device, columns
     places = np.flatnonzero(labels[:, 1:] != IGNORED)  # known without asking the GPU, which would wait for it
     ids, positions, chosen = (torch.from_numpy(column).to(device) for column in (ids, positions, places))
     states = causal.model(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state

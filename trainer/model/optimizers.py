@@ -54,10 +54,10 @@ def put_slots(
         elif isinstance(made, torch.optim.AdamW):
             made.state[weight] = {slot: _placed(slot, value, weight) for slot, value in found.items()}
         else:
-            _fill(made, weight, index, found)
+            _fill(made, weight, found, index=index)
 
 
-def _fill(made: Any, weight: torch.nn.Parameter, index: int, found: Mapping[str, torch.Tensor]) -> None:
+def _fill(made: Any, weight: torch.nn.Parameter, found: Mapping[str, torch.Tensor], *, index: int) -> None:
     """States of bitsandbytes: allocated by itself, paged ones in memory of their own; it counts steps in an integer."""
     made.state.pop(weight, None)
     made.init_state(made.param_groups[0], weight, 0, index)

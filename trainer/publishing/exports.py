@@ -31,9 +31,9 @@ TOLERANCES = {"float32": 1e-4, "float16": 5e-3, "bfloat16": 3e-2}
 
 
 def export(
-    settings: Settings, attempt: AttemptFolder, adapter: Path, folder: Path, *, licence: str | None
+    settings: Settings, attempt: AttemptFolder, adapter: Path, *, to: Path, licence: str | None
 ) -> dict[str, Any]:
-    """Write the forms below `folder`; what the manifest says of each. Raises BadInput for one that cannot be.
+    """Write the forms below the folder `to`; what the manifest says of each. Raises BadInput for one that cannot be.
 
     licence: of the base model.
     """
@@ -46,18 +46,18 @@ def export(
         if recipe.method != "full":
             source = base.fetch(job, settings.work)
             whole = merge(source, adapter, Path(scratch) / MERGED)
-            found[MERGED] = checked(source, adapter, whole, recipe, rows=_held_out(attempt))
+            found[MERGED] = checked(source, adapter, whole, recipe=recipe, rows=_held_out(attempt))
         if GGUF in job.exports:
             name = f"{job.version}.gguf"
-            found[GGUF] = write_gguf(whole, _made(folder / GGUF) / name, name=job.version, licence=licence)
+            found[GGUF] = write_gguf(whole, _made(to / GGUF) / name, name=job.version, licence=licence)
         if MERGED in job.exports:
-            shutil.copytree(whole, folder / MERGED)
+            shutil.copytree(whole, to / MERGED)
         else:
             found.pop(MERGED, None)
     return found
 
 
-def checked(source: Path, adapter: Path, merged: Path, recipe: Recipe, *, rows: list[list[int]]) -> dict[str, Any]:
+def checked(source: Path, adapter: Path, merged: Path, *, recipe: Recipe, rows: list[list[int]]) -> dict[str, Any]:
     """How far the merged model's logits are from those of base and adapter. Raises BadInput when too far."""
     tuned = Adapted(_loaded(source), recipe, seed=0)
     tuned.load(adapter)

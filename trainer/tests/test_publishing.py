@@ -70,9 +70,9 @@ def test_merged_weights_that_answer_otherwise_than_base_and_adapter_are_refused(
     adapter = adapter_of(base, tmp_path / "adapter")
     merged = merge(base, adapter, tmp_path / "merged")
 
-    assert exports.checked(base, adapter, merged, RECIPE, rows=rows)["logitDifference"] < 1e-4
+    assert exports.checked(base, adapter, merged, recipe=RECIPE, rows=rows)["logitDifference"] < 1e-4
     with pytest.raises(BadInput, match="exports: merged weights change the logits"):
-        exports.checked(base, adapter, base, RECIPE, rows=rows)
+        exports.checked(base, adapter, base, recipe=RECIPE, rows=rows)
 
 
 def adapter_of(base: Path, folder: Path) -> Path:
