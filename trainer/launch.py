@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from trainer.contract import steps
 from trainer.contract.steps import DRIFT, PIPELINE, TRIAL, Exit
+from trainer.durability.interruption import put_back
 from trainer.outcomes import BadInput
 
 DIVIDED = frozenset(step.name for step in (*PIPELINE, TRIAL, DRIFT) if step.needs_gpu)  # steps that ranks may share
@@ -172,8 +173,7 @@ def _forwarded_to(ranks: Sequence[subprocess.Popen[bytes]]) -> Iterator[list[sig
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        put_back(before, asked=bool(received))
 
 
 def _forward(ranks: Sequence[subprocess.Popen[bytes]], number: signal.Signals) -> None:

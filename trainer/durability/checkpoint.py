@@ -30,7 +30,7 @@ from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing.manifest import Incomplete, parse, seal, sync_folder, to_json, write_whole
 
 _STATE, _TENSORS = "state.json", "tensors.safetensors"
-_TORN = (Incomplete, SafetensorError, FileNotFoundError, ValueError, KeyError)
+_TORN = (Incomplete, SafetensorError, FileNotFoundError, ValueError, KeyError, RecursionError)
 _log = logging.getLogger(__name__)
 
 
@@ -179,6 +179,8 @@ def _mark(folder: Path, *, best: bool) -> None:
 def _read(folder: Path) -> Snapshot:
     """A folder that was verified."""
     facts = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    if not isinstance(facts, dict):
+        raise ValueError(f"{folder / _STATE}: is no object")  # noqa: TRY004 - torn, as other malformed JSON is
     return Snapshot(int(facts["step"]), facts, load_file(folder / _TENSORS), (folder / METRICS).read_bytes())
 
 

@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from trainer.contract.steps import Exit
 from trainer.outcomes import Killed, Unavailable
@@ -98,15 +98,24 @@ def watched(*, within: float = STOP_SECONDS, end: Callable[[], None] | None = No
     finally:
         over.set()
         thread.join()
-        for number, handler in before.items():
-            is_told = interruption.requested and handler is _end_the_step
-            signal.signal(number, _nothing_more if is_told else handler)
+        put_back(before, asked=interruption.requested)
+
+
+def put_back(handlers: Mapping[signal.Signals, Any], *, asked: bool) -> None:
+    """The handlers that were there before. asked: a signal came meanwhile, so that further ones end no step."""
+    for number, handler in handlers.items():
+        signal.signal(number, _nothing_more if asked and handler is _end_the_step else handler)
 
 
 def signals_end_the_step() -> None:
     """From now on the first of the signals raises Killed, wherever the step is."""
     for number in _SIGNALS:
         signal.signal(number, _end_the_step)
+
+
+def told() -> bool:
+    """Whether a signal came to a block of `watched()`, or ended a step, since signals_end_the_step()."""
+    return any(signal.getsignal(number) is _nothing_more for number in _SIGNALS)
 
 
 def signals_end_nothing() -> None:

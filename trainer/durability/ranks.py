@@ -11,7 +11,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from trainer.outcomes import Unavailable
+from trainer.outcomes import BadInput, Unavailable
 
 # What torchrun sets for each process, and trainer/launch.py too.
 RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
@@ -19,6 +19,7 @@ ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 
 # Until the others have loaded the base model; a step that hangs is ended sooner (watchdog.py).
 _PATIENCE = timedelta(hours=2)
+_REMEDY = f"start it without {RANK}, or under torchrun, which sets all that a rank needs"
 
 
 @dataclass(frozen=True)
@@ -86,26 +87,40 @@ ONE_RANK = Ranks()
 
 @contextmanager
 def joined(environment: Mapping[str, str]) -> Iterator[Ranks]:
-    """The ranks that the environment names, connected while it lasts; without RANK this process alone."""
+    """The ranks that the environment names, connected while it lasts; without RANK this process alone.
+
+    Raises BadInput when what it names is none.
+    """
     if RANK not in environment:
         yield ONE_RANK
         return
-    rank, world = int(environment[RANK]), int(environment[WORLD_SIZE])
-    local_rank = int(environment.get(LOCAL_RANK, rank))
-    nodes = max(world // int(environment.get(LOCAL_WORLD_SIZE, world)), 1)
+    rank, world = _number(environment, RANK), _number(environment, WORLD_SIZE, least=1)
+    local_rank = _number(environment, LOCAL_RANK) if LOCAL_RANK in environment else rank
+    local_world = _number(environment, LOCAL_WORLD_SIZE, least=1) if LOCAL_WORLD_SIZE in environment else world
+    nodes = max(world // local_world, 1)
+    if rank >= world or not environment.get(ADDRESS):
+        raise BadInput(f"{RANK} {rank} of {world} at {environment.get(ADDRESS)!r}: is no rank; {_REMEDY}")
+    port = _number(environment, PORT, least=1)
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(local_rank)
     with partners():
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if on_gpu else "gloo",
-            init_method=f"tcp://{environment[ADDRESS]}:{environment[PORT]}",
+            init_method=f"tcp://{environment[ADDRESS]}:{port}",
             rank=rank,
             world_size=world,
             timeout=_PATIENCE,
         )
     yield Ranks(rank, world, local_rank, nodes)
     distributed.destroy_process_group()  # not after a failure: it may wait for a rank that has gone
+
+
+def _number(environment: Mapping[str, str], name: str, *, least: int = 0) -> int:
+    text = environment.get(name, "")
+    if not (text.isascii() and text.isdigit() and int(text) >= least):
+        raise BadInput(f"{name}: {text!r} is no whole number of at least {least}; {_REMEDY}")
+    return int(text)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from trainer.attempt import AttemptFolder
 from trainer.durability.checkpoint import Checkpoints, Snapshot
 from trainer.durability.retention import Retention, checkpoint_name, superfluous
 from trainer.outcomes import BadInput, Unavailable
-from trainer.publishing.manifest import verify
+from trainer.publishing.manifest import seal, verify
 
 
 def snapshot(step: int, *, fingerprint: str = "f") -> Snapshot:
@@ -95,11 +95,19 @@ def test_what_a_spike_goes_back_to_outlives_checkpoints_out_of_turn(tmp_path: Pa
     assert _names(tmp_path / "disk") == _names(tmp_path / "bucket") == [4, 6]
 
 
+def _resealed(folder: Path, state: str) -> None:
+    (folder / "MANIFEST.json").unlink()
+    (folder / "state.json").write_text(state)
+    seal(folder)
+
+
 TEARS = {
     "a file is missing": lambda folder: (folder / "state.json").unlink(),
     "a byte is another": lambda folder: (folder / "metrics.jsonl").write_bytes(b'{"step": 5}\n'),
     "the manifest is missing": lambda folder: (folder / "MANIFEST.json").unlink(),
     "the manifest is cut": lambda folder: (folder / "MANIFEST.json").write_text('{"files": {"state.json"'),
+    "its state is no object": lambda folder: _resealed(folder, "[]"),
+    "its state is nested without end": lambda folder: _resealed(folder, "[" * 100_000),
     "it is empty": lambda folder: [path.unlink() for path in folder.iterdir()],
 }
 

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
@@ -7,8 +7,8 @@ import pytest
 
 from trainer.contract.report import Report
 from trainer.contract.steps import Exit
-from trainer.durability.ranks import partners
-from trainer.outcomes import Unavailable
+from trainer.durability.ranks import joined, partners
+from trainer.outcomes import BadInput, Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
 from trainer.sinks import Sinks
@@ -17,7 +17,7 @@ from trainer.tests.conftest import TOY_RECIPE, MakeSettings
 from trainer.tests.dying import Death, Surroundings, exit_code, start
 from trainer.tests.s3 import free_ports
 
-Line = Mapping[str, float]
+SLOW = pytest.mark.model  # another of the same claim, which CI alone asks for
 METHODS = {
     "ddp": "parallel: ddp\n",
     "fsdp2": "parallel: fsdp2\n",
@@ -83,7 +83,7 @@ def _pairs(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.requirement("D66")
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["ddp", "fsdp2", *(pytest.param(name, marks=SLOW) for name in ("whole", "preferred"))])
 def test_two_ranks_lose_what_one_loses(
     make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], tmp_path: Path, name: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_two_ranks_lose_what_one_loses(
 
 
 @pytest.mark.requirement("D66", "E78")
-@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=SLOW)])
 def test_a_training_goes_on_with_another_number_of_ranks(
     make_settings: MakeSettings, recipes: Path, recipe: Callable[[str], str], first: int, then: int
 ) -> None:
@@ -144,3 +144,15 @@ def test_whole_weights_on_several_ranks_need_fsdp2(make_settings: MakeSettings, 
     run_step("prepare", settings, Sinks())
 
     assert _trained(settings, recipes, ranks=2) == [Exit.BAD_INPUT, Exit.BAD_INPUT]
+
+
+GIVEN = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"RANK": "x"}, {"RANK": "2"}, {"WORLD_SIZE": ""}, {"MASTER_ADDR": ""}, {"MASTER_PORT": "x"}, {"LOCAL_RANK": "-1"}],
+)
+def test_an_environment_that_names_no_rank_is_bad_input(change: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="start it without RANK, or under torchrun"), joined({**GIVEN, **change}):
+        pass

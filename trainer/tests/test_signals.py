@@ -11,7 +11,7 @@ from trainer.__main__ import ended
 from trainer.contract.checks import Checks
 from trainer.contract.report import Report
 from trainer.contract.steps import Exit
-from trainer.durability.interruption import Interruption, SaveRequest, or_killed, signals_end_the_step, watched
+from trainer.durability.interruption import Interruption, SaveRequest, or_killed, signals_end_the_step, told, watched
 from trainer.outcomes import Killed, Stopped, Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
@@ -166,6 +166,7 @@ def test_a_second_signal_after_a_stop_changes_no_outcome() -> None:
     def step() -> int | None:
         with watched():
             signal.raise_signal(TERM)
+        assert told()
         signal.raise_signal(TERM)  # while the sinks close
         raise Stopped("step 3 is saved")
 
