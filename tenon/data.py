@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             with alone_in(settings.work):
                 run_step("prepare", settings, bar)
+            bar.finish({})
             previews.extend(_previews(settings.job, options.out, options.preview))
         finally:
             bar.close()  # the reason of a failure is the last line on stderr

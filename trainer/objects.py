@@ -101,7 +101,7 @@ class Bucket:
     @contextmanager
     def _answered(self, key: str) -> Iterator[None]:
         from boto3.exceptions import Boto3Error
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
 
         where = f"s3://{self._name}/{key}"
         try:
@@ -113,6 +113,8 @@ class Bucket:
             if code in _REFUSED:
                 raise BadInput(f"{where}: the object store refused it ({code}); use the tenant's own bucket") from error
             raise Unavailable(f"{where}: the object store answered {code}; try again") from error
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise BadInput(f"{where}: there are no credentials for it ({error}); set the AWS variables") from error
         except (BotoCoreError, Boto3Error, OSError) as error:
             store = endpoint(self._name) or "AWS S3"
             raise Unavailable(f"{where}: {store} does not answer ({error}); is it up, is {S3_URL} right?") from error

@@ -3,6 +3,7 @@
 A folder is written with its MANIFEST.json last and read by its MANIFEST.json first.
 """
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from trainer.contract.bucket import MANIFEST
 from trainer.objects import SCHEME, Bucket, NotThere
 from trainer.outcomes import BadInput, Unavailable
 from trainer.publishing import manifest
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")  # S3's own rule
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Place(Protocol):
@@ -49,6 +53,8 @@ def fetch_file(url: str, folder: Path, *, most_bytes: int | None = None) -> Path
     most_bytes: of a larger object nothing is read. Raises BadInput when it is not there, too large or may not be read,
     Unavailable when the store does not answer.
     """
+    if not url or _UNPRINTABLE.search(url):
+        raise BadInput(f"{url!r}: is no path of a file; give the path of one or an s3:// URL")
     if not is_remote(url):
         if not Path(url).is_file():
             raise BadInput(f"{url}: is no file here; give the path of one or an s3:// URL")
@@ -136,9 +142,12 @@ def _has(path: Path, digest: str) -> bool:
 
 
 def _at(url: str) -> tuple[Place, str]:
+    """Raises BadInput for a URL that names no bucket."""
     if not is_remote(url):
         return _Disk(), url
     bucket, _, key = url.removeprefix(SCHEME).partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise BadInput(f"{url}: {bucket!r} is no name of a bucket; write s3://bucket/key")
     return Bucket(bucket), key
 
 

@@ -113,9 +113,8 @@ def held_out(clusters: RowNumbers, contents: RowNumbers, *, share: float, seed: 
     """
     names, first, sizes = np.unique(clusters, return_index=True, return_counts=True)
     if len(names) < 2:  # noqa: PLR2004 - one to train on, one to hold out
-        raise BadInput(
-            f"{len(clusters)} rows are near-duplicates of one another; none can be held out; give an evaluation file"
-        )
+        alike = "1 row is left" if len(clusters) == 1 else f"{len(clusters)} rows are near-duplicates of one another"
+        raise BadInput(f"{alike}; none can be held out; give more rows, or an evaluation file")
     drawn = [hashlib.sha256(f"{seed} {content}".encode()).digest()[:8] for content in contents[first].tolist()]
     order = np.argsort(np.frombuffer(b"".join(drawn), dtype=">u8"), kind="stable")
     enough = int(np.searchsorted(np.cumsum(sizes[order]), share * len(clusters))) + 1

@@ -7,11 +7,18 @@ from trainer.sinks.sink import Line, Metrics
 
 
 class ConsoleSink:
-    """A progress bar on stderr."""
+    """A progress bar on stderr; nothing where that is no terminal, so that the reason of a failure stands alone."""
 
     def __init__(self, console: Console) -> None:
-        columns = (TextColumn("{task.description:9}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
-        self._bars = Progress(*columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}"), console=console)
+        self._bars = Progress(
+            TextColumn("{task.description:9}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
         self._bar: TaskID | None = None
 
     def begin(self, step: str) -> None:

@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from trainer.attempt import AttemptFolder
 from trainer.contract import steps
+from trainer.outcomes import BadInput
 from trainer.recipes import recipe_of
 from trainer.settings import Settings
 from trainer.sinks.console import ConsoleSink
@@ -45,6 +47,8 @@ def wanted(settings: Settings, environment: Mapping[str, str]) -> list[tuple[str
     if port or gateway:
         from trainer.sinks.prometheus import Address, PrometheusSink
 
+        if gateway and urlsplit(gateway).scheme not in {"http", "https"}:
+            raise BadInput(f"{steps.PUSHGATEWAY_URL}: {gateway!r} is no http:// or https:// URL; mend it")
         address = Address.parsed(port, name=steps.METRICS_PORT) if port else None
         found.append(("prometheus", partial(PrometheusSink, _labels(settings), address=address, gateway=gateway)))
     trackers = chosen(environment.get(steps.TRACKERS, ""), environment, variable=steps.TRACKERS)

@@ -115,7 +115,7 @@ def test_rows_of_one_template_cost_a_bounded_number_of_comparisons() -> None:
 def test_a_split_cuts_no_cluster_and_leaves_rows_on_both_sides(names: list[int], seed: int) -> None:
     clusters = np.array([names.index(name) for name in names], dtype=np.int64)
     if len(set(names)) == 1:
-        with pytest.raises(BadInput, match="near-duplicates of one another"):
+        with pytest.raises(BadInput, match=r"1 row is left|rows are near-duplicates of one another"):
             held_out(clusters, clusters, share=0.1, seed=seed)
         return
 

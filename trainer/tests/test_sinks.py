@@ -286,6 +286,20 @@ def test_the_bar_shows_the_loss_and_the_speed(make_settings: MakeSettings) -> No
     assert "loss 1.234  tokensPerSecond 57" in console.export_text()
 
 
+def test_without_a_terminal_there_is_no_bar(make_settings: MakeSettings) -> None:
+    console = Console(force_terminal=False, width=100, file=io.StringIO(), record=True)
+    with opened(make_settings(), {}, console) as sink:
+        sink.begin("train")
+        sink.progress(3, 8, {"loss": "1.234"})
+
+    assert console.export_text() == ""
+
+
+def test_a_gateway_that_is_no_url_is_refused(make_settings: MakeSettings) -> None:
+    with pytest.raises(BadInput, match="'ftp://x' is no http:// or https:// URL"):
+        wanted(make_settings(), {steps.PUSHGATEWAY_URL: "ftp://x"})
+
+
 def curve_of(told: Settings, environment: dict[str, str]) -> None:
     """Two runs of one attempt, three steps each."""
     for first in (1, 4):

@@ -54,6 +54,12 @@ def test_a_manifest_that_points_outside_its_folder_is_refused(folder: Path, tmp_
         storage.fetch_folder(str(folder), tmp_path / "copy")
 
 
+@pytest.mark.parametrize("url", ["s3://", "s3:///key", "s3://A_b/key", "s3://a b/key", "", "a\0b", "a\nb"])
+def test_a_url_that_names_nothing_is_the_users_to_mend(tmp_path: Path, url: str) -> None:
+    with pytest.raises(BadInput, match=r"no name of a bucket|is no path of a file"):
+        storage.fetch_file(url, tmp_path)
+
+
 def test_a_manifest_without_end_of_its_nesting_is_none(folder: Path) -> None:
     (folder / "MANIFEST.json").write_text("[" * 100_000)
 
