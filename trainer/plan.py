@@ -20,7 +20,7 @@ from trainer.data.packing import rows_of
 from trainer.model.gpus import GPUS
 from trainer.model.hardware import refuse_nowhere
 from trainer.model.memory import Memory, memory, trained_parameters
-from trainer.model.shape import CONFIG, Shape, refuse_unusable, refuse_wide_rows
+from trainer.model.shape import CONFIG, Shape, context_of, refuse_unusable, refuse_wide_rows
 from trainer.outcomes import BadInput
 from trainer.recipes import recipe_of
 from trainer.schedule import steps_of
@@ -127,7 +127,7 @@ def forecast(job: TrainingJob, amount: Amount | None = None, *, ranks: int | Non
         raise BadInput(f"base: {job.base}/{CONFIG} is no JSON ({error}); name the folder of a base model") from error
     config = config if isinstance(config, dict) else {}
     refuse_unusable(config, job.base)
-    refuse_wide_rows(config, recipe.width)
+    refuse_wide_rows(recipe.width, context_of(config))
     refuse_nowhere(recipe)
     if amount is None:
         _refuse_absent(job)

@@ -18,6 +18,7 @@ from tokenizers import Tokenizer
 from trainer.data import template
 from trainer.data.rows import Row, Turn
 from trainer.data.template import ChatTemplate, special_token
+from trainer.model.shape import refuse_wide_rows
 from trainer.outcomes import BadInput
 
 # What a ChatTokenizer needs of a base model folder; the last three where the folder has them.
@@ -74,8 +75,7 @@ class ChatTokenizer:
 
     def refuse_width(self, width: int) -> None:
         """Raise BadInput when a row may hold a longer conversation than the model takes."""
-        if self.context is not None and width > self.context:
-            raise BadInput(f"recipe: width {width} is more than the base model's context ({self.context}); lower width")
+        refuse_wide_rows(width, self.context)
 
     def prompt(self, turns: Sequence[Turn], tools: Sequence[Mapping[str, Any]] = ()) -> list[int]:
         """Tokens of a conversation up to where the assistant's next answer begins."""

@@ -123,13 +123,18 @@ def refuse_unusable(config: Mapping[str, Any], where: str) -> None:
 
 def refuse_short_context(folder: Path, width: int) -> None:
     """Raise BadInput when rows of `width` tokens could hold a document that the base model has no positions for."""
-    refuse_wide_rows(config_of(folder), width)
+    refuse_wide_rows(width, context_of(config_of(folder)))
 
 
-def refuse_wide_rows(config: Mapping[str, Any], width: int) -> None:
-    """The same, of config.json's content."""
+def context_of(config: Mapping[str, Any]) -> int | None:
+    """Positions that config.json states; None where it states none."""
     context = config.get("max_position_embeddings")
-    if isinstance(context, int) and width > context:
+    return context if isinstance(context, int) else None
+
+
+def refuse_wide_rows(width: int, context: int | None) -> None:
+    """The same, of a context that is known; nothing where it is not."""
+    if context is not None and width > context:
         raise BadInput(
             f"recipe width: {width} tokens are more than the base model's context of {context}; use a recipe of at most"
             f" {context}"

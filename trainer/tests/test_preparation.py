@@ -180,7 +180,7 @@ def test_a_file_above_the_allowed_size_is_refused(prepare: Callable[..., Path]) 
 
 
 def test_rows_wider_than_the_model_takes_are_refused_before_any_is_read(prepare: Callable[..., Path]) -> None:
-    with pytest.raises(BadInput, match="width 4096 is more than the base model's context"):
+    with pytest.raises(BadInput, match="width: 4096 tokens are more than the base model's context"):
         prepare(recipe=Recipe(width=4096))
 
 
