@@ -103,7 +103,9 @@ def test_a_training_that_diverges_ends_as_bad_input(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_step("prepare", make_settings(), Sinks())
-    monkeypatch.setattr("trainer.model.objective.summed_loss", lambda model, rows: summed_loss(model, rows) * float("nan"))
+    monkeypatch.setattr(
+        "trainer.model.objective.summed_loss", lambda model, rows: summed_loss(model, rows) * float("nan")
+    )
 
     with pytest.raises(BadInput, match="5 updates in a row"):
         run_step("train", make_settings(), Sinks())

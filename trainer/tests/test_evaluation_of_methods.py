@@ -63,6 +63,7 @@ def _by_two_ranks(settings: Settings, recipes: Path) -> list[int]:
     return [exit_code(process) for process in [start("evaluate", settings, recipes, Death(), around=of) for of in each]]
 
 
+@pytest.mark.model
 @pytest.mark.requirement("D66")
 def test_two_ranks_with_half_the_weights_each_measure_what_one_measures(
     leave: Leave, recipes: Path, tmp_path: Path

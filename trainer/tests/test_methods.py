@@ -239,6 +239,7 @@ def test_rows_beyond_the_base_models_context_are_refused(base: Path) -> None:
         tuned(base, _recipe(width=4096), seed=0)
 
 
+@pytest.mark.model
 def test_a_killed_qlora_training_goes_on_to_the_same_adapter(make_settings: MakeSettings, recipes: Path) -> None:
     (recipes / "toy-qlora.yaml").write_text((recipes / "toy.yaml").read_text() + "method: qlora\n")
     reports = []

@@ -23,6 +23,7 @@ def bench(scratch: Path, *options: str) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.model
 @pytest.mark.requirement("E77")
 def test_each_step_loses_what_trl_loses_on_the_same_tokens(base: Path, tmp_path: Path) -> None:
     names = ["ours-padded", "trl-padded", "ours", "trl-our-rows"]
