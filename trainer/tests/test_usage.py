@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -194,3 +195,27 @@ def test_the_usage_of_an_attempt_is_in_its_own_folder_only(make_settings: MakeSe
 
     trace = json.loads((attempt.local / USAGE / "prepare-0-1/trace.json").read_text())
     assert (trace["step"], trace["rank"], trace["number"]) == ("prepare", 0, 1)
+
+
+def test_a_store_that_hangs_draws_no_end_of_a_step_out(
+    make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, released = Event(), Event()
+
+    calls: list[str] = []
+
+    def hanging(url: str, content: bytes) -> None:
+        del content
+        calls.append(url)
+        entered.set()
+        released.wait(60)
+
+    monkeypatch.setattr(storage, "write", hanging)
+    monkeypatch.setattr("trainer.usage.run.SECONDS_FOR_THE_LAST", 0.05)
+    told = make_settings()
+    with metered(AttemptFolder.of(told), "train", told, Sinks()):
+        assert entered.wait(30)
+    asked = calls.copy()
+    released.set()
+
+    assert len(asked) == 1  # the last trace waits behind it, and nobody for either
