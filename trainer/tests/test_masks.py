@@ -162,7 +162,7 @@ def test_a_row_wider_than_the_models_context_is_refused(base: Path, tmp_path: Pa
     most = min(128, stated["model_max_length"])
 
     tokenizer.refuse_width(most)
-    with pytest.raises(BadInput, match=rf"width: {most + 1} tokens are more than the base model's context of {most}; use"):
+    with pytest.raises(BadInput, match=rf"width: {most + 1} tokens are more than the base model's context of {most};"):
         tokenizer.refuse_width(most + 1)
 
 
