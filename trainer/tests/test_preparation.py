@@ -153,7 +153,7 @@ def test_every_row_that_could_be_held_out_being_like_another_is_refused(
 ) -> None:
     data = written(tmp_path / "d.jsonl", *[{"prompt": "the same", "completion": "answer"}] * 3)
 
-    with pytest.raises(BadInput, match="give an evaluation file"):
+    with pytest.raises(BadInput, match="1 row is left; none can be held out; give more rows"):
         prepare(data=data, evaluation=None)
 
 
