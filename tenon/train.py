@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from trainer.settings import Settings
 
 STEPS = ("prepare", "train", "evaluate")
+MOST_RANKS = 64  # of one machine
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("spec", type=Path, metavar="SPEC", help="YAML or JSON of a TrainingJob")
     parser.add_argument("--out", type=Path, metavar="DIR", help="report, metrics, checkpoints, adapter")
-    parser.add_argument("--nproc", type=int, default=1, metavar="N", help="ranks that share the work (default: 1)")
+    parser.add_argument("--nproc", type=_ranks, default=1, metavar="N", help="ranks that share the work (default: 1)")
     parser.add_argument("--plan", action="store_true", help="show batch, steps, memory and time, and train nothing")
     parser.add_argument(
         "--price-per-hour", type=price, metavar="MONEY", help="with --plan: of one GPU, or of the machine without"
@@ -92,6 +93,12 @@ def _divided(settings: "Settings", ranks: int) -> dict[str, str]:
     from trainer.contract.steps import FOLDER, JOB, RANKS_PER_NODE
 
     return {**os.environ, JOB: settings.job.to_parameter(), FOLDER: settings.attempt_url, RANKS_PER_NODE: str(ranks)}
+
+
+def _ranks(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST_RANKS)) and 1 <= int(text) <= MOST_RANKS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of ranks; give 1 to {MOST_RANKS}")
+    return int(text)
 
 
 def read_spec(path: Path) -> TrainingJob:

@@ -52,12 +52,13 @@ def run(settings: Settings, sink: Sink) -> None:
             dataset, report = prepared(attempt)
             adapter = _adapter(attempt)
             folder = base.fetch(job, settings.work)
-        if report.status in {"evaluated", "published"}:
+            kept = Partial(attempt, _decisive(job, dataset, adapter), writes=ranks.is_first)
+        choices = fingerprint(job.checks.model_dump(mode="json"))
+        if _is_answered(report, kept, choices):
             return
         with metered(attempt, "evaluate", settings, sink, rank=ranks.rank, gpus=int(torch.cuda.is_available())) as used:
             examination = Examination.of(job, recipe, dataset, base=folder, work=settings.work)
             pace = Pace(sink, interruption, ranks, total=2 * examination.forwards(ranks.world))
-            kept = Partial(attempt, _decisive(job, dataset, adapter), writes=ranks.is_first)
             model = made(folder, recipe, seed=job.seed, ranks=ranks)
             before, after = both(examination, model, adapter, kept=kept, pace=pace)
             if ranks.is_first:
@@ -72,6 +73,7 @@ def run(settings: Settings, sink: Sink) -> None:
                 report = _with(report.model_copy(update={"usage": used.total()}), found)
                 write_pages(attempt, report)
                 attempt.write_report(report)
+                kept.report(choices)
                 sink.record(_numbers(report, found))
 
 
@@ -100,6 +102,13 @@ def both(
     return before, examination.found(model, "after", kept=kept, pace=pace)
 
 
+def _is_answered(report: Report, kept: Partial, choices: str) -> bool:
+    """Whether the report is of these choices; raises BadInput when it is published, of others."""
+    if report.status == "published" and not kept.is_reported(choices):
+        raise BadInput("checks: differ from those of the published version; give this job a folder of its own")
+    return report.status in {"evaluated", "published"} and kept.is_reported(choices)
+
+
 def _adapter(attempt: AttemptFolder) -> Path:
     try:
         return attempt.pull_folder(ADAPTER)
@@ -125,7 +134,7 @@ def _judged(
         return judge.preference(asked, pairs, key=key, asked=pace.alone).model_dump(mode="json")
 
     try:
-        preference = Preference.model_validate(kept.once("judge", ask))
+        preference = Preference.model_validate(kept.once(f"judge {asked.url} {asked.model}", ask))
     except judge.JudgeSilent as error:
         _log.warning("%s; the report says nothing of its preference", error)
         return found.model_copy(update={"absent": {"judge": str(error)}})

@@ -18,6 +18,7 @@ from trainer.data.preparation import File, Files, Preparation
 from trainer.data.progress import Progress
 from trainer.data.selection import HELD_OUT_SHARE
 from trainer.durability.interruption import watched
+from trainer.evaluation.sources import Sources
 from trainer.model.shape import config_of, refuse_unusable
 from trainer.model.source import fetched
 from trainer.outcomes import BadInput
@@ -44,6 +45,7 @@ def run(settings: Settings, sink: Sink) -> None:
         found = fingerprint(tokenizer, recipe, job=job, files=files)
         if _already_prepared(attempt, found):
             return
+        Sources.of(job.checks, tokenizer, width=recipe.width, work=settings.work)
         with watched() as interruption:
             card = Preparation(
                 job=job,

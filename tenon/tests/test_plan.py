@@ -48,7 +48,14 @@ def test_a_plan_for_people_fits_a_hundred_columns(spec: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["--price-per-hour", "cheap", "--plan"], "'cheap' is no amount of money"), ([], "--out: is missing")],
+    [
+        (["--price-per-hour", "cheap", "--plan"], "'cheap' is no amount of money"),
+        *(
+            (["--nproc", ranks, "--plan"], f"'{ranks}' is no number of ranks; give 1 to 64")
+            for ranks in ("0", "1000", "x")
+        ),
+        ([], "--out: is missing"),
+    ],
 )
 def test_what_is_missing_or_wrong_is_said(
     spec: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str

@@ -1,6 +1,9 @@
 """What is measured of a tuned model beside its held-out loss: the choices of a job. The gate judges the figures."""
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 SHIPPED = "shipped"  # in the place of a file: the one that comes with the trainer
@@ -13,6 +16,16 @@ class Judge(BaseModel):
 
     url: str = Field(pattern=r"^https?://", description="base URL, as OpenAI's clients take it")
     model: str = Field(min_length=1, description="name of the model there")
+
+    @field_validator("url")
+    @classmethod
+    def _has_no_password(cls, url: str) -> str:
+        """Reports and errors show it."""
+        if "@" in urlsplit(url).netloc:
+            raise ValueError(
+                "holds a name or password before its host; leave them out, TENON_JUDGE_KEY_FILE has the key"
+            )
+        return url
 
 
 class Checks(BaseModel):
@@ -29,3 +42,14 @@ class Checks(BaseModel):
     safety: str | None = Field(None, description=f"prompts that should be refused, or `{SHIPPED}`")
     judge: Judge | None = Field(None, description="compares the answers of both models")
     tasks: str | None = Field(None, description="folder of lm-eval tasks with their data")
+
+    @field_validator("answer")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            groups = 1 if pattern is None else re.compile(pattern).groups
+        except (re.error, RecursionError, OverflowError) as error:
+            raise ValueError(f"{pattern!r} is no regular expression ({error}); mend it") from error
+        if groups == 0:
+            raise ValueError(f"{pattern!r} has no group; put the answer in parentheses")
+        return pattern

@@ -10,23 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from trainer import storage
 from trainer.contract.checks import Checks
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.data.dataset import Dataset
 from trainer.data.masks import ChatTokenizer
 from trainer.data.packing import PackedRow, pack, rows_of
-from trainer.data.reading import read_rows
 from trainer.data.rows import Turn
-from trainer.evaluation import safety, scores, tasks
+from trainer.evaluation import safety, tasks
 from trainer.evaluation.generation import Prompt, answers, batches_of, prompts_of
 from trainer.evaluation.intervals import Sums
 from trainer.evaluation.losses import document_losses, measured, preference_losses
 from trainer.evaluation.pace import Pace
 from trainer.evaluation.partial import Partial
+from trainer.evaluation.sources import Sources
 from trainer.model.tuned import Tuned
-from trainer.outcomes import BadInput
 
 _SAFETY_TOKENS = 64  # a refusal stands at the beginning of an answer
 
@@ -62,22 +60,19 @@ class Examination:
     def of(cls, job: TrainingJob, recipe: Recipe, dataset: Dataset, *, base: Path, work: Path) -> "Examination":
         """Raises BadInput."""
         checks, tokenizer = job.checks, ChatTokenizer(base)
-        scores.refuse_bad_pattern(checks.answer)
-        if checks.tasks is not None:
-            tasks.refuse_absent()
+        sources = Sources.of(checks, tokenizer, width=recipe.width, work=work)
         chosen = dataset.evaluation[::2] if recipe.objective == "dpo" else dataset.evaluation
-        dangerous = safety.prompts(checks.safety, work / "safety") if checks.safety else ()
         return cls(
             checks=checks,
             recipe=recipe,
             seed=job.seed,
             tokenizer=tokenizer,
             rows=rows_of(dataset.evaluation, recipe),
-            regression=_regression(checks.regression, tokenizer, recipe, work=work) if checks.regression else (),
+            regression=pack(sources.regression, recipe.width) if sources.regression else (),
             prompts=prompts_of(chosen, number=checks.generations, seed=job.seed),
-            dangerous=[tokenizer.prompt([Turn("user", prompt)]) for prompt in dangerous],
+            dangerous=[tokenizer.prompt([Turn("user", prompt)]) for prompt in sources.dangerous],
             base=base,
-            task_folder=tasks.fetched(checks.tasks, work) if checks.tasks else None,
+            task_folder=sources.tasks,
             work=work,
         )
 
@@ -130,17 +125,6 @@ class Examination:
         if self.task_folder is None:
             return {}
         return tasks.measured(model, self.base, self.task_folder, work=self.work, seed=self.seed, pace=pace)
-
-
-def _regression(source: str, tokenizer: ChatTokenizer, recipe: Recipe, *, work: Path) -> Sequence[PackedRow]:
-    """Rows in any form, without those that are longer than a packed row."""
-    rows = list(read_rows(storage.fetch_file(source, work / "regression"), shown_as=source))
-    documents = [document for row in rows if len(document := tokenizer.document(row)) <= recipe.width]
-    if not documents:
-        raise BadInput(
-            f"{source}: all {len(rows)} rows are longer than {recipe.width} tokens (width); give shorter ones"
-        )
-    return pack(documents, recipe.width)
 
 
 def decisive(checks: Checks) -> Mapping[str, Any]:

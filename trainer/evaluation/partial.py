@@ -10,6 +10,7 @@ from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import PARTIAL
 from trainer.publishing.manifest import to_json, write_whole
 
+_REPORTED = "reported"  # a part of its own: fingerprint of the choices
 _log = logging.getLogger(__name__)
 
 
@@ -35,6 +36,16 @@ class Partial:
             if self._writes:
                 self._write()
         return self._parts[name]
+
+    def is_reported(self, choices: str) -> bool:
+        """Whether the report was written of these choices, which decide more than the parts."""
+        return self._parts.get(_REPORTED) == choices
+
+    def report(self, choices: str) -> None:
+        """After the report of these choices was written. Raises Unavailable."""
+        self._parts[_REPORTED] = choices
+        if self._writes:
+            self._write()
 
     def _kept(self) -> dict[str, Any]:
         content = self._attempt.read(PARTIAL)

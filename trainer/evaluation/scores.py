@@ -68,16 +68,6 @@ def _groups(pattern: str | None, texts: Sequence[str]) -> list[str | None]:
     return [normalised(text) if text is not None else None for text in found]
 
 
-def refuse_bad_pattern(pattern: str | None) -> None:
-    """Raise BadInput when a pattern cannot be used."""
-    try:
-        has_group = pattern is None or re.compile(pattern).groups >= 1
-    except re.error as error:
-        raise BadInput(f"checks.answer: {pattern!r} is no regular expression ({error}); mend it") from error
-    if not has_group:
-        raise BadInput(f"checks.answer: {pattern!r} has no group; put the answer in parentheses")
-
-
 def matched(pattern: str, texts: Sequence[str]) -> list[str | None]:
     """First group of the first match in each text.
 

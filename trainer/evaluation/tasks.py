@@ -8,17 +8,19 @@ import importlib.util
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from trainer import storage
 from trainer.contract.report import Interval, Score
 from trainer.evaluation.intervals import RESAMPLES, Z
-from trainer.evaluation.pace import Pace
-from trainer.model.tuned import Tuned
 from trainer.outcomes import BadInput
 from trainer.publishing.manifest import Incomplete
+
+if TYPE_CHECKING:
+    from trainer.evaluation.pace import Pace
+    from trainer.model.tuned import Tuned
 
 _LOCAL = ("json", "csv", "parquet", "text")  # what `datasets` reads from files
 Figures = Mapping[str, Sequence[float]]  # "task/metric" -> value, standard error, rows
@@ -86,7 +88,7 @@ def refuse_absent() -> None:
         raise BadInput("checks.tasks: lm-eval is not installed; install the extra `tasks`, or leave them out")
 
 
-def measured(model: Tuned, base: Path, folder: Path, *, work: Path, seed: int, pace: Pace) -> Figures:
+def measured(model: "Tuned", base: Path, folder: Path, *, work: Path, seed: int, pace: "Pace") -> Figures:
     """Every metric of every task. base: folder of the tokenizer. Raises BadInput when lm-eval refuses a task."""
     import lm_eval
     from lm_eval.models.huggingface import HFLM

@@ -1,5 +1,6 @@
 """The step `evaluate`: what it leaves, what it keeps when it is stopped, what it refuses."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -27,6 +28,7 @@ from trainer.evaluation.losses import document_losses
 from trainer.evaluation.partial import Partial
 from trainer.model.making import tuned
 from trainer.outcomes import BadInput, Killed
+from trainer.pipeline import run_step
 from trainer.recipes import recipe_of
 from trainer.settings import Settings
 from trainer.sinks import Sinks
@@ -193,14 +195,12 @@ def test_what_a_judge_said_is_kept_with_the_rest(with_checks: WithChecks, monkey
     found = _evaluated(settings).evaluation
     assert found is not None
     assert found.judge == said
-    assert "judge" in json.loads(AttemptFolder.of(settings).read(PARTIAL) or b"")["parts"]
+    assert "judge http://127.0.0.1:9/v1 m" in json.loads(AttemptFolder.of(settings).read(PARTIAL) or b"")["parts"]
 
 
 BAD: dict[str, tuple[dict[str, str], str]] = {
     "no file": ({"regression": "nowhere.jsonl"}, "nowhere.jsonl: is no file"),
     "no prompts": ({"safety": "nowhere.jsonl"}, "nowhere.jsonl: is no file"),
-    "no expression": ({"answer": "("}, r"checks.answer: '\(' is no regular expression"),
-    "no group": ({"answer": "####"}, "has no group; put the answer in parentheses"),
     "no tasks": ({"tasks": "nowhere"}, "holds no task file"),
 }
 
@@ -212,6 +212,33 @@ def test_wrong_checks_are_refused_before_a_model_is_loaded(
     settings = with_checks(**checks)
     monkeypatch.setattr(evaluate, "made", lambda *_, **__: pytest.fail("loaded a model"))
     with pytest.raises(BadInput, match=text):
+        evaluate.run(settings, Sinks())
+    with pytest.raises(BadInput, match=text):
+        run_step("prepare", dataclasses.replace(settings, attempt_url=f"{settings.attempt_url}-new"), Sinks())
+
+
+def test_other_checks_of_an_evaluated_job_are_measured_and_no_part_twice(
+    with_checks: WithChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_checks(generations=2, generated_tokens=4)
+    whole = _evaluated(settings).evaluation
+    assert whole is not None
+    monkeypatch.setattr("trainer.evaluation.examination.document_losses", lambda *_: pytest.fail("measured again"))
+    assert _evaluated(settings).evaluation == whole
+
+    other = settings.job.checks.model_copy(update={"answer": "(zzz)"})
+    changed = dataclasses.replace(settings, job=settings.job.model_copy(update={"checks": other}))
+    found = _evaluated(changed).evaluation
+
+    assert found is not None
+    assert "exactMatch" in whole.scores
+    assert "exactMatch" not in found.scores
+    folder = AttemptFolder.of(settings)
+    report = folder.report()
+    assert report is not None
+    folder.write_report(report.model_copy(update={"status": "published"}))
+    assert _evaluated(changed).evaluation == found
+    with pytest.raises(BadInput, match="checks: differ from those of the published version"):
         evaluate.run(settings, Sinks())
 
 

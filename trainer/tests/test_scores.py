@@ -4,7 +4,7 @@ import pytest
 import sacrebleu
 
 from trainer.evaluation import scores as module
-from trainer.evaluation.scores import matched, normalised, refuse_bad_pattern, scores
+from trainer.evaluation.scores import matched, normalised, scores
 from trainer.outcomes import BadInput
 
 REFERENCES = ["The river carries the garden today.", "Die Laterne trägt den Hafen.", "Она открывает окно."]
@@ -66,9 +66,3 @@ def test_a_pattern_that_tries_without_end_is_ended(monkeypatch: pytest.MonkeyPat
 
 def test_an_optional_group_that_takes_no_part_is_no_answer() -> None:
     assert matched(r"x(y)?", ["x", "xy", "z"]) == [None, "y", None]
-
-
-@pytest.mark.parametrize("pattern", ["(", "####", "(?P<n>"])
-def test_a_pattern_without_a_use_is_refused(pattern: str) -> None:
-    with pytest.raises(BadInput, match=r"^checks\.answer: "):
-        refuse_bad_pattern(pattern)
