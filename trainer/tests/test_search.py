@@ -106,6 +106,7 @@ def test_a_search_leaves_the_best_trials_adapter_as_a_training_by_its_recipe_doe
     assert not asked(settings)  # again, and nothing changes
 
 
+@pytest.mark.model
 @pytest.mark.requirement("E86")
 def test_a_search_whose_trials_and_steps_are_killed_comes_to_the_same_end(
     searching: Callable[..., Settings], recipes: Path
