@@ -11,10 +11,9 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
+from trainer.launch import LOCAL_RANK, LOCAL_WORLD_SIZE, RANK, WORLD_SIZE  # what torchrun sets for each process too
 from trainer.outcomes import BadInput, Unavailable
 
-# What torchrun sets for each process, and trainer/launch.py too.
-RANK, WORLD_SIZE, LOCAL_RANK, LOCAL_WORLD_SIZE = "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
 
 # Until the others have loaded the base model; a step that hangs is ended sooner (watchdog.py).
