@@ -123,6 +123,11 @@ class ChatTokenizer:
                     spans.append((before, after))
         except BadInput as error:
             raise BadInput(f"{row.counted} {row.line}: {error}") from error
+        if unsaid := _unsaid(turns, spans, whole, row):
+            raise BadInput(
+                f"{row.counted} {row.line}: this chat template writes no {unsaid}, so the model would learn an answer"
+                " without it; leave the tools and their calls out, or use a base model that knows tools"
+            )
         rendered = _Rendered(row, whole, tuple(spans))
         for text in rendered.texts:
             if not whole.startswith(text):
@@ -186,6 +191,22 @@ class _Rendered:
     @property
     def texts(self) -> tuple[str, ...]:
         return (self.whole, *(text for span in self.spans for text in span))
+
+
+def _unsaid(turns: Sequence[Turn], spans: Sequence[tuple[str, str]], whole: str, row: Row) -> str | None:
+    """What of a row with tools the rendered text does not hold: a learned call, or every description of a tool."""
+    learned = [turn for turn in turns if turn.learned]
+    for turn, (before, after) in zip(learned, spans, strict=True):
+        for call in turn.calls:
+            if not _holds(after[len(before) :], call.name):
+                return f"calls of tools ({call.name!r})"
+    names = [str(tool.get("function", {}).get("name")) for tool in row.tools]
+    return None if not names or any(_holds(whole, name) for name in names) else f"descriptions of tools ({names[0]!r})"
+
+
+def _holds(text: str, name: str) -> bool:
+    """As it is, or as JSON writes it."""
+    return name in text or json.dumps(name)[1:-1] in text
 
 
 def _where_they_part(prefix: str, whole: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, pre_tokenizers, processors, trainers
 
 from trainer.data.masks import ChatTokenizer
-from trainer.data.rows import Row, Turn
+from trainer.data.rows import Call, Row, Turn
 from trainer.outcomes import BadInput
 from trainer.tests import toy
 
@@ -94,6 +94,64 @@ def test_a_template_cannot_reach_python(base: Path, tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="chat template"):
         tokenizer.document(TALK)
+
+
+WITHOUT_END = {
+    "loops in loops": "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    "a loop within": "{% for i in range(99999) recursive %}{{ loop(range(99999)) }}{% endfor %}",
+    "calls of calls": "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}",
+    "calls of itself": "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "a text a thousand million times": "{{ ('a' * 1000) * 1000000000 }}",
+    "a list many times": "{% for i in [1, 2] * 1000000000 %}{% endfor %}",
+    "a power": "{{ 9 ** (9 ** 9) }}",
+    "a filter that counts": "{% for i in 'a' | slice(1000000000000) %}{% endfor %}",
+    "a text of any width": "{{ '%099999999999d' % 1 }}",
+    "words without end": "{{ lipsum(1000000000) }}",
+    "a reason of two lines": "{{ raise_exception('no' ~ '\n' ~ 'reason') }}",
+}
+
+
+@pytest.mark.parametrize("template", WITHOUT_END.values(), ids=WITHOUT_END)
+def test_a_template_that_would_not_end_is_refused_in_one_line(base: Path, tmp_path: Path, template: str) -> None:
+    tokenizer = _with_template(base, tmp_path / "base", template)
+
+    with pytest.raises(BadInput, match="line 1: chat template: refuses a conversation") as refused:
+        tokenizer.document(TALK)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_templates_do_with_loops_and_operators_goes_on(base: Path, tmp_path: Path) -> None:
+    odd = "{{ '=' * 3 }}{% for a, b in {'x': 2 ** 3}.items() if b %}{{ loop.last }}{{ loop.length }}{{ b }}{% endfor %}"
+
+    tokenizer = _with_template(base, tmp_path / "base", odd + toy.TEMPLATE)
+
+    assert tokenizer.decode(tokenizer.document(TALK).ids.tolist()).startswith("===True18")
+
+
+def test_a_template_that_is_no_text_is_refused(base: Path, tmp_path: Path) -> None:
+    shutil.copytree(base, tmp_path / "base")
+    (tmp_path / "base/chat_template.jinja").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(BadInput, match=r"chat_template\.jinja: is not UTF-8 text"):
+        ChatTokenizer(tmp_path / "base")
+
+
+CALLED = (TALK.turns[0], Turn("assistant", "", learned=True, calls=(Call("open", {"what": "it"}),)))
+TOOL = {"type": "function", "function": {"name": "open"}}
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (Row(4, CALLED), r"line 4: this chat template writes no calls of tools \('open'\)"),
+        (Row(4, TALK.turns, tools=({"type": "function", "function": {"name": "shut"}},)), "writes no descriptions"),
+        (Row(4, CALLED, tools=(TOOL,)), "writes no calls of tools .* use a base model that knows tools"),
+    ],
+    ids=["a call", "a tool", "both"],
+)
+def test_tools_that_a_template_leaves_out_are_no_empty_answer(base: Path, row: Row, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        ChatTokenizer(base).document(row)
 
 
 def test_a_template_that_asks_for_the_time_is_refused(base: Path, tmp_path: Path) -> None:
