@@ -10,9 +10,9 @@ from trainer.attempt import AttemptFolder
 from trainer.contract.bucket import METRICS, TRIALS
 from trainer.contract.search import Search
 from trainer.contract.steps import TRIAL_NUMBER
-from trainer.launch import RANK, WORLD_SIZE
 from trainer.evaluation.metrics import lines_of
 from trainer.keeping import Part
+from trainer.launch import RANK, WORLD_SIZE
 from trainer.outcomes import BadInput
 from trainer.recipes import recipe_of
 from trainer.searching.halving import Halving
