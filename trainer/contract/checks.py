@@ -49,7 +49,7 @@ class Checks(BaseModel):
         try:
             groups = 1 if pattern is None else re.compile(pattern).groups
         except (re.error, RecursionError, OverflowError) as error:
-            raise ValueError(f"{pattern!r} is no regular expression ({error}); mend it") from error
+            raise ValueError(f"is no regular expression ({error}); mend it") from error
         if groups == 0:
-            raise ValueError(f"{pattern!r} has no group; put the answer in parentheses")
+            raise ValueError("has no group; put the answer in parentheses")
         return pattern
