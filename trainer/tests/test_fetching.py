@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
+from uuid import uuid4
 
 import pytest
 
@@ -16,10 +17,13 @@ ROWS = bytes(range(256)) * (20 << 12)  # 20 MB: three ranges
 
 
 class Store:
-    """An S3 endpoint with one object. cuts: answers that end after half of their bytes. sent: bytes of the object."""
+    """An S3 endpoint with one object. cuts: answers that end after half of their bytes. sent: bytes of the object.
+
+    path: its own, because a port may serve a second test while requests of the first are still under way.
+    """
 
     def __init__(self) -> None:
-        self.cuts, self.sent, self.lock = 0, 0, Lock()
+        self.cuts, self.sent, self.lock, self.path = 0, 0, Lock(), f"tenon-acme/{uuid4().hex}/rows.jsonl"
         store = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,7 +31,7 @@ class Store:
                 self._answer(200, len(ROWS))
 
             def do_GET(self) -> None:
-                if not self.path.startswith("/tenon-acme/"):  # another process, which looks for its own server
+                if self.path != f"/{store.path}":
                     self._answer(404, 0)
                     return
                 asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "bytes=0-"))
@@ -69,7 +73,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def test_a_dropped_connection_costs_its_own_range_and_no_more(store: Store, tmp_path: Path) -> None:
     store.cuts = 2
 
-    path = storage.fetch_file("s3://tenon-acme/datasets/rows.jsonl", tmp_path)
+    path = storage.fetch_file(f"s3://{store.path}", tmp_path)
 
     assert path.read_bytes() == ROWS
     assert len(ROWS) < store.sent < 1.5 * len(ROWS)
@@ -79,11 +83,11 @@ def test_a_store_that_drops_every_connection_can_be_asked_again(store: Store, tm
     store.cuts = 10**6
 
     with pytest.raises(Unavailable, match=r"rows\.jsonl: .* does not answer"):
-        storage.fetch_file("s3://tenon-acme/datasets/rows.jsonl", tmp_path)
+        storage.fetch_file(f"s3://{store.path}", tmp_path)
     assert not (tmp_path / "rows.jsonl").exists()
 
 
 def test_of_a_file_that_is_too_large_nothing_is_read(store: Store, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=rf"has {len(ROWS)} bytes and 1000 are allowed; give a smaller file"):
-        storage.fetch_file("s3://tenon-acme/datasets/rows.jsonl", tmp_path, most_bytes=1000)
+        storage.fetch_file(f"s3://{store.path}", tmp_path, most_bytes=1000)
     assert store.sent == 0
