@@ -11,7 +11,7 @@ from trainer.contract.checks import Checks
 @pytest.mark.parametrize(
     ("checks", "said"),
     [
-        ({"answer": "("}, r"'\(' is no regular expression .*; mend it"),
+        ({"answer": "("}, r"is no regular expression .*; mend it"),
         ({"answer": "(?P<n>"}, "is no regular expression"),
         ({"answer": "####"}, "has no group; put the answer in parentheses"),
         ({"judge": {"url": "http://me:secret@judge/v1", "model": "m"}}, "holds a name or password before its host"),
