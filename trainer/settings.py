@@ -110,7 +110,6 @@ class Settings:
             origin=Origin.from_environment(environment),
         )
 
-
     @classmethod
     def of_version(cls, environment: Mapping[str, str]) -> "Settings":
         """Of a drift evaluation: below `attempt_url` each has a number of its own. Raises BadInput."""

@@ -11,7 +11,8 @@ USAGE = "usage"  # <step>-<rank>-<run>/trace.json: what each run of the attempt 
 CARD = "README.md"
 PROVENANCE = "provenance.json"  # of a version: in-toto statement over its files
 SIGNATURE = "signature.json"  # of a version: DSSE envelope around it; absent: unsigned
-TRIALS = "trials"  # of a search: <n>/{proposal.json, spent.json, measurements.jsonl, result.json, adapter/}, and at its end:
+# Of a search: <n>/{proposal.json, spent.json, measurements.jsonl, result.json, adapter/}, and at its end the two below.
+TRIALS = "trials"
 BEST_RECIPE = "best.yaml"  # the recipe of the best trial
 TRIALS_TABLE = "search.json"  # what was tried, what came of it, what it cost
 IMPORTANCE = "importance.svg"  # how much each parameter decides
