@@ -5,20 +5,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.memory import MODES, made, measured
 
 
 @pytest.fixture
-def loud() -> Iterator[None]:
-    """The bench, a process of its own, silences the libraries."""
-    before = logging.root.manager.disable
+def unchanged() -> Iterator[None]:
+    """The bench, a process of its own, silences the libraries and makes its base in bf16."""
+    logs, numbers = logging.root.manager.disable, torch.get_default_dtype()
     yield
-    logging.disable(before)
+    logging.disable(logs)
+    torch.set_default_dtype(numbers)
 
 
 @pytest.mark.requirement("C50")
-@pytest.mark.usefixtures("loud")
+@pytest.mark.usefixtures("unchanged")
 def test_the_four_modes_hold_less_and_less_of_one_model_on_one_batch(tmp_path: Path) -> None:
     base = made(tmp_path / "base", "toy")
 
