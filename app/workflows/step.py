@@ -63,6 +63,7 @@ def environment(workflow: LocalWorkflow, site: Site, *, folder: Path, traceparen
         steps.BUCKET_URL: f"s3://{workflow.bucket}",
         steps.MODELS_URL: f"s3://{site.models_bucket}",
         steps.WORK: str(work),
+        steps.WITHOUT_GPUS: "1",
         steps.STATUS_URL: f"http://127.0.0.1:{site.status_port}{path}",
         steps.STATUS_TOKEN_FILE: str(folder / "token"),
         steps.TRACEPARENT: traceparent,

@@ -67,6 +67,9 @@ MODELS_URL = "TENON_MODELS_URL"  # s3://<prefix>-models, or a folder; read only
 S3_URL = "TENON_S3_URL"  # endpoint of the object store; AWS's own when absent
 MODELS_S3_URL = "TENON_MODELS_S3_URL"  # the models bucket's own endpoint, asked without a key; S3_URL when absent
 WORK = "TENON_WORK"  # scratch folder of this attempt
+# Any value: where there is no GPU at all, a recipe for GPUs runs on the CPU as one rank. A laptop's stand-in for a
+# cluster says so, which has to run the tenants' own recipes; a pod without its GPUs is refused.
+WITHOUT_GPUS = "TENON_WITHOUT_GPUS"
 # Where progress is POSTed (KubeflowCallback form); absent: nowhere. The step puts its job and attempt in the place of
 # `{job}` and `{attempt}`, since nobody else can read the job.
 STATUS_URL = "TENON_STATUS_URL"

@@ -1,9 +1,11 @@
 """Whether this machine has what a recipe asks for: a rule, and what it is asked of. Imports torch to look alone."""
 
+import os
 from dataclasses import dataclass
 from importlib.util import find_spec
 
 from trainer.contract.recipe import Recipe
+from trainer.contract.steps import WITHOUT_GPUS
 from trainer.outcomes import BadInput
 
 _AMPERE = (8, 0)  # compute capability from which there are bf16 and FlashAttention
@@ -11,10 +13,11 @@ _AMPERE = (8, 0)  # compute capability from which there are bf16 and FlashAttent
 
 @dataclass(frozen=True)
 class Hardware:
-    """gpus: name and compute capability of each GPU that this process sees."""
+    """gpus: name and compute capability of each GPU that this process sees. is_stand_in: for one that has them."""
 
     gpus: tuple[tuple[str, tuple[int, int]], ...] = ()
     has_flash: bool = False
+    is_stand_in: bool = False
 
     @classmethod
     def here(cls) -> "Hardware":
@@ -22,7 +25,8 @@ class Hardware:
 
         numbers = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
         gpus = [(torch.cuda.get_device_name(number), torch.cuda.get_device_capability(number)) for number in numbers]
-        return cls(tuple(gpus), has_flash=find_spec("flash_attn") is not None)
+        is_stand_in = not gpus and bool(os.environ.get(WITHOUT_GPUS))
+        return cls(tuple(gpus), has_flash=find_spec("flash_attn") is not None, is_stand_in=is_stand_in)
 
     @property
     def oldest(self) -> tuple[str, tuple[int, int]] | None:
@@ -55,7 +59,7 @@ def _absent(recipe: Recipe, found: Hardware) -> tuple[tuple[bool, str], ...]:
     shown = f"{name} (compute capability {capability[0]}.{capability[1]})"
     return (
         (
-            wanted > len(found.gpus),
+            wanted > len(found.gpus) and not found.is_stand_in,
             f"gpusPerNode is {wanted} and this machine has {len(found.gpus)} GPUs; use a recipe for that",
         ),
         (wanted > 0 and is_old and recipe.precision == "bf16", f"precision bf16 and {shown} do not fit; use fp16"),

@@ -147,6 +147,10 @@ def test_a_recipe_for_the_hardware_at_hand_is_taken(
     refuse_absent_hardware(Recipe.model_validate(choices), Hardware(gpus, has_flash=True))
 
 
+def test_a_stand_in_for_a_cluster_runs_a_recipe_for_gpus_without_any() -> None:
+    refuse_absent_hardware(Recipe(), Hardware(is_stand_in=True))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_this_machine_is_asked_when_none_is_named() -> None:
     assert Hardware.here() == Hardware((), has_flash=find_spec("flash_attn") is not None)
