@@ -189,7 +189,7 @@ def prepared(attempt: AttemptFolder) -> tuple[Dataset, Report]:
 def _model(settings: Settings, recipe: Recipe, ranks: Ranks) -> Tuned:
     """The model of this rank: whole, or its part of it."""
     is_cut = recipe.parallel == "fsdp2" and ranks.world > 1
-    if recipe.gpu_memory_fraction is not None and torch.cuda.is_available():
+    if recipe.gpu_memory_fraction is not None and torch.cuda.device_count():
         torch.cuda.set_per_process_memory_fraction(recipe.gpu_memory_fraction)
     place = torch.device("cpu") if is_cut else None  # the parts move to the GPU, the whole may not fit there
     model = tuned(base.fetch(settings.job, settings.work), recipe, seed=settings.job.seed, device=place)

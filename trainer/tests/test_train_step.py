@@ -36,6 +36,7 @@ def test_a_share_of_the_gpus_memory_is_a_limit_of_torchs(
     make_settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits: list[float] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", limits.append)
 
     train._model(make_settings(), RECIPE.model_copy(update={"gpu_memory_fraction": 0.4}), ONE_RANK)
