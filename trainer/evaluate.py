@@ -56,7 +56,9 @@ def run(settings: Settings, sink: Sink) -> None:
         choices = fingerprint(job.checks.model_dump(mode="json"))
         if _is_answered(report, kept, choices):
             return
-        with metered(attempt, "evaluate", settings, sink, rank=ranks.rank, gpus=int(torch.cuda.is_available())) as used:
+        with metered(
+            attempt, "evaluate", settings, sink=sink, rank=ranks.rank, gpus=int(torch.cuda.is_available())
+        ) as used:
             examination = Examination.of(job, recipe, dataset, base=folder, work=settings.work)
             pace = Pace(sink, interruption, ranks, total=2 * examination.forwards(ranks.world))
             model = made(folder, recipe, seed=job.seed, ranks=ranks)

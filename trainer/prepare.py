@@ -35,7 +35,7 @@ _ROWS = "rows"  # scratch file
 def run(settings: Settings, sink: Sink) -> None:
     """Leave `prepared/` and the first report. Started again on the same data it changes nothing."""
     job, recipe, attempt = settings.job, recipe_of(settings.job), AttemptFolder.of(settings)
-    with metered(attempt, "prepare", settings, sink) as usage:
+    with metered(attempt, "prepare", settings, sink=sink) as usage:
         sink.begin("prepare")
         base = fetched(job, settings.work, only=FILES)
         refuse_unusable(config_of(base), str(base))

@@ -38,7 +38,7 @@ def run(settings: Settings, sink: Sink) -> None:
     if settings.version_url is None:
         raise BadInput("model version: there is no bucket to publish to; run the step with TENON_BUCKET_URL")
     if not _is_there(settings.version_url, report):
-        with metered(attempt, "publish", settings, sink) as usage:
+        with metered(attempt, "publish", settings, sink=sink) as usage:
             adapter, base_digest = _adapter(attempt)
             licences = _licences(settings.job, base_digest)
             update = {

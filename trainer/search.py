@@ -30,7 +30,7 @@ def run(settings: Settings, sink: Sink) -> None:
     if search is None:
         raise BadInput("search: the job asks for none; add `search:` to it, or run the step train")
     sink.begin("search")
-    with metered(attempt, "search", settings, sink) as usage:
+    with metered(attempt, "search", settings, sink=sink) as usage:
         report = attempt.report()
         if report is None:
             raise BadInput(f"{attempt.url or attempt.local}: has no report of prepare; run the step prepare first")
@@ -46,7 +46,7 @@ def run(settings: Settings, sink: Sink) -> None:
             from trainer.searching.proposals import importance
 
             found = trials.all()
-            report = write_outcome(settings.job, attempt, found, importance(search, recipe, found))
+            report = write_outcome(settings.job, attempt, found, importance=importance(search, recipe, found))
             attempt.write_report(with_usage(report, usage.total()))
         _keep_best(trials)
         _tell(settings, first=asked[0].number if asked else 0, trials=len(asked))

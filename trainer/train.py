@@ -67,7 +67,7 @@ def train(settings: Settings, recipe: Recipe, sink: Sink, *, folder: AttemptFold
         told.begin("train" if part is None else part.name)
         of, name = (folder, "train") if part is None else (part.attempt, part.name)
         with (
-            metered(of, name, settings, told, rank=ranks.rank, gpus=gpus) as usage,
+            metered(of, name, settings, sink=told, rank=ranks.rank, gpus=gpus) as usage,
             partners(),
             gpu_memory_suffices(),
         ):
@@ -102,7 +102,7 @@ class _Train:
         training = Training(model, plan, batches, held_out, ranks)
         older, keep = self.settings.older_urls, self.recipe.keep_checkpoints
         every = self.recipe.checkpoint_steps
-        checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep, every=every)
+        checkpoints = Checkpoints(self.attempt, older, facts["fingerprint"], keep=keep, every=every)
         wish = SaveRequest(self.attempt.local)
         with watching(self.recipe.stuck_seconds) as watchdog:
             kept = Kept(training, checkpoints, facts, wish, self.usage, self.sink, watchdog, self.part)

@@ -1,4 +1,4 @@
-"""Proofs are what the commands' tests take their time for: of equal trees there is one."""
+"""What the commands' tests take their time for is made once: the proof of equal trees, a toy base model."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -26,6 +26,14 @@ def digest(folder: Path) -> str:
 def proofs() -> dict[tuple[str, str, tuple[str, ...]], Proof]:
     """By folder, content and chosen tenants."""
     return {}
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a toy base model."""
+    from trainer.tests import toy  # imports torch, which most commands do without
+
+    return toy.make_base(tmp_path_factory.mktemp("base") / "toy")
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,6 @@ from tenon.__main__ import main
 from trainer.tests import toy
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return toy.make_base(tmp_path_factory.mktemp("base") / "toy")
-
-
 @pytest.fixture
 def spec(tmp_path: Path, base: Path) -> Path:
     data = toy.write_rows(tmp_path / "rows.jsonl", toy.rows(60))

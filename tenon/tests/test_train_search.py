@@ -14,8 +14,7 @@ from trainer.tests import toy
 
 
 @pytest.fixture
-def spec(tmp_path: Path) -> Path:
-    base = toy.make_base(tmp_path / "toy")
+def spec(tmp_path: Path, base: Path) -> Path:
     data = toy.write_rows(tmp_path / "rows.jsonl", toy.rows(60))
     search = {"space": {"rank": [4, 8]}, "budget": {"trials": 2, "gpuHours": 1}, "pruning": {"minSteps": 2}}
     path = tmp_path / "spec.yaml"

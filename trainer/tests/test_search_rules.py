@@ -265,7 +265,7 @@ def test_fifty_trials_stay_in_their_budget_and_leave_the_best_as_a_recipe(
     job, trials = searched(SEARCH)
     known = trials.all()
     best = best_of(known)
-    found = table(job, known, importance(SEARCH, recipe_of(job), known), best)
+    found = table(job, known, importance=importance(SEARCH, recipe_of(job), known), best=best)
     (recipes / "best.yaml").write_text(best_yaml(job, best, trials=len(known)))
     loaded = recipe_of(job.model_copy(update={"recipe": "best", "search": None}))
 

@@ -30,17 +30,12 @@ from trainer.model.tuned import Tuned
 from trainer.schedule import Plan
 from trainer.settings import Footprint
 from trainer.sinks import Sinks
+from trainer.tests import toy
 from trainer.usage import Meter, Run
 
 PLAIN: Mapping[str, Any] = {
-    "gpus_per_node": 0,
-    "rank": 4,
-    "width": 64,
-    "batch_rows": 2,
-    "learning_rate": 0.01,
-    "warmup_steps": 1,
+    **toy.PLAIN,
     "dropout": 0.1,
-    "epochs": 20,
     "max_steps": 4,
     "checkpoint_steps": 3,
     "keep_checkpoints": 1,
@@ -121,7 +116,7 @@ class Job:
         self.training = training = Training(
             tuned(self._base, recipe, seed=3), Plan.of(recipe, len(rows), seed=3), Batches(rows, 3, 20), rows[:2]
         )
-        checkpoints = Checkpoints(self.attempt, (), "f", recipe.keep_checkpoints, every=recipe.checkpoint_steps)
+        checkpoints = Checkpoints(self.attempt, (), "f", keep=recipe.keep_checkpoints, every=recipe.checkpoint_steps)
         usage = Run(self.attempt, "train", Meter(gpus=0), rank=0, footprint=Footprint())
         wish, facts = SaveRequest(self.attempt.local), {"fingerprint": "f"}
         kept = Kept(training, checkpoints, facts, wish, usage, Sinks(), Watchdog(1e9))

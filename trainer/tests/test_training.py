@@ -24,16 +24,11 @@ from trainer.model.precision import LossScale
 from trainer.model.tuned import Tuned
 from trainer.outcomes import BadInput, Unavailable
 from trainer.schedule import Plan
+from trainer.tests import toy
 from trainer.tests.watching import Watching
 
 PLAIN: Mapping[str, Any] = {
-    "gpus_per_node": 0,
-    "rank": 4,
-    "width": 64,
-    "batch_rows": 2,
-    "learning_rate": 0.01,
-    "warmup_steps": 1,
-    "epochs": 20,
+    **toy.PLAIN,
     "max_steps": 12,
     "checkpoint_steps": 4,
 }

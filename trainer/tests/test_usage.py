@@ -103,7 +103,7 @@ from trainer.usage import metered
 
 folder = sys.argv[1]
 told = Settings(job=TrainingJob(base="b", data="d"), attempt_url=folder, work=Path(folder))
-with metered(AttemptFolder.of(told), "train", told, Sinks()) as run:
+with metered(AttemptFolder.of(told), "train", told, sink=Sinks()) as run:
     run.resumed(0)
     sum(range(1_000_000))
     run.write()
@@ -116,7 +116,7 @@ def test_what_a_killed_run_used_is_counted_and_wasted(make_settings: MakeSetting
     told = make_settings()
     attempt = AttemptFolder.of(told)
     killed = subprocess.run([sys.executable, "-c", KILLED, str(attempt.local)], check=False, timeout=60)
-    with metered(attempt, "train", told, Sinks()) as run:
+    with metered(attempt, "train", told, sink=Sinks()) as run:
         run.resumed(0)
         sum(range(1_000_000))
         run.kept(4)
@@ -135,7 +135,7 @@ def test_a_bucket_that_is_away_ends_no_run(
 
     told = make_settings()
     monkeypatch.setattr(storage, "write", refuse)
-    with metered(AttemptFolder.of(told), "train", told, Sinks()) as run:
+    with metered(AttemptFolder.of(told), "train", told, sink=Sinks()) as run:
         run.kept(1)
 
     assert "usage: s3://tenon-acme: does not answer" in caplog.text
@@ -152,10 +152,10 @@ def test_charts_see_the_counters_of_the_whole_attempt(make_settings: MakeSetting
 
     told, chart = make_settings(), Chart()
     attempt = AttemptFolder.of(told)
-    with metered(attempt, "prepare", told, Sinks()) as run:
+    with metered(attempt, "prepare", told, sink=Sinks()) as run:
         run.kept()
         before = run.total().cpu_seconds
-    with metered(attempt, "train", told, chart):
+    with metered(attempt, "train", told, sink=chart):
         pass
 
     assert chart.lines[-1]["cpuSeconds"] >= before
@@ -190,7 +190,7 @@ def test_without_a_counter_energy_is_an_estimate_and_says_so() -> None:
 def test_the_usage_of_an_attempt_is_in_its_own_folder_only(make_settings: MakeSettings, tmp_path: Path) -> None:
     told = make_settings()
     attempt = AttemptFolder.of(told)
-    with metered(attempt, "prepare", told, Sinks()):
+    with metered(attempt, "prepare", told, sink=Sinks()):
         pass
 
     trace = json.loads((attempt.local / USAGE / "prepare-0-1/trace.json").read_text())
@@ -213,7 +213,7 @@ def test_a_store_that_hangs_draws_no_end_of_a_step_out(
     monkeypatch.setattr(storage, "write", hanging)
     monkeypatch.setattr("trainer.usage.run.SECONDS_FOR_THE_LAST", 0.05)
     told = make_settings()
-    with metered(AttemptFolder.of(told), "train", told, Sinks()):
+    with metered(AttemptFolder.of(told), "train", told, sink=Sinks()):
         assert entered.wait(30)
     asked = calls.copy()
     released.set()

@@ -1,6 +1,7 @@
 """A base model of 0.1 million weights with its own tokenizer and chat template, in the folder form of a real one."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,16 @@ TEMPLATE = (
     "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+# A recipe for this model in memory, as a loop's tests vary it.
+PLAIN: Mapping[str, Any] = {
+    "gpus_per_node": 0,
+    "rank": 4,
+    "width": 64,
+    "batch_rows": 2,
+    "learning_rate": 0.01,
+    "warmup_steps": 1,
+    "epochs": 20,
+}
 NOUNS = ("river", "engine", "garden", "letter", "window", "basket", "lantern", "harbour", "violin", "ladder")
 VERBS = ("carries", "warms", "hides", "opens", "follows", "mends", "paints", "lifts", "answers", "counts")
 

@@ -1,6 +1,6 @@
 """What a step uses: processor and GPU seconds, energy, memory. Money is made of it elsewhere (app/contract/cost.py).
 
-with metered(attempt, "train", settings, sink, rank=ranks.rank, gpus=1) as run:
+with metered(attempt, "train", settings, sink=sink, rank=ranks.rank, gpus=1) as run:
     run.resumed(step)              # of a checkpoint; 0: from the beginning
     ...
     run.stepped(kept=health.ok)    # after each optimizer step

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def metered(
-    attempt: AttemptFolder, step: str, settings: Settings, sink: Sink, *, rank: int = 0, gpus: int = 0
+    attempt: AttemptFolder, step: str, settings: Settings, *, sink: Sink, rank: int = 0, gpus: int = 0
 ) -> Iterator["Run"]:
     """The run of a step, traced until the block ends. gpus: devices of this rank. Raises Unavailable."""
     run = Run(attempt, step, Meter(gpus=gpus), rank=rank, footprint=settings.footprint)
