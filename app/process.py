@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from app.broker.queue import BrokerUnavailable
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 from app.workflows.workflow import WorkflowsUnavailable
 
 PAUSE_SECONDS = 0.15

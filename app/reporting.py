@@ -16,7 +16,7 @@ from starlette.routing import Route
 from app.contract.internal import STATUS_PATH
 from app.contract.job import workflow_name
 from app.store.attempts import Attempts
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 from app.workflows.workflow import Workflows, WorkflowsUnavailable
 
 MOST_BYTES = 64 * 1024

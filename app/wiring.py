@@ -14,9 +14,9 @@ from app.dispatcher import Dispatcher
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
 from app.store.attempts import Attempts
+from app.store.engine import open_store
 from app.store.files import Files
 from app.store.jobs import Jobs
-from app.store.tables import open_store
 from app.telemetry import tracing
 from app.watcher import Watcher
 from app.workflows.controller import Controller
@@ -40,7 +40,7 @@ def ingest(settings: Settings) -> ASGIApp:
     from app.api.finetune import Rows
     from app.buckets import Buckets
 
-    engine = open_store(settings.store_url)
+    engine = open_store(settings.needed_store_url)
     return server.build(
         directory=tenants.read(settings.directory_url),
         publisher=_publisher(settings, engine),
@@ -52,7 +52,7 @@ def ingest(settings: Settings) -> ASGIApp:
 
 def dispatcher(settings: Settings) -> Dispatcher:
     """Raises SettingsError, StoreUnavailable, DirectoryError."""
-    engine = open_store(settings.store_url)
+    engine = open_store(settings.needed_store_url)
     return Dispatcher(
         subscriber=_subscriber(settings, engine),
         jobs=Jobs(engine),
@@ -65,7 +65,7 @@ def dispatcher(settings: Settings) -> Dispatcher:
 
 def watcher(settings: Settings) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    attempts, found = Attempts(open_store(settings.store_url)), _workflows(settings)
+    attempts, found = Attempts(open_store(settings.needed_store_url)), _workflows(settings)
     reporting = Reporting(attempts=attempts, workflows=found).app()
     return WatcherParts(Watcher(attempts=attempts, workflows=found), reporting)
 

@@ -194,7 +194,7 @@ def summarize(
     """The one table at the end."""
     from app.contract.cost import cost_of
     from app.store.jobs import Jobs
-    from app.store.tables import open_store
+    from app.store.engine import open_store
     from tenon.directory import entries
     from trainer.contract.report import Usage
 

@@ -15,7 +15,7 @@ from starlette.routing import Match, Router
 from app.broker.queue import BrokerUnavailable
 from app.buckets import BucketUnavailable, ObjectMissing
 from app.identity.caller import Unauthenticated
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 
 RETRY_SECONDS = 5  # after an outage of a component
 _NAME_LENGTH = 80  # a longer key of the body is cut in the answer

@@ -22,9 +22,9 @@ from app.contract.job import FinetuneRequest, JobEnvelope, JobState
 from app.directory import Directory
 from app.jobs.admission import Admission, Refused, admit, files_named
 from app.jobs.ids import Ids
+from app.store.engine import StoreUnavailable
 from app.store.files import Files
 from app.store.jobs import Job, Jobs
-from app.store.tables import StoreUnavailable
 from app.telemetry import Tracing
 
 RETRY_WINDOW = timedelta(minutes=5)  # in which a client's own retry is known by its content
@@ -196,5 +196,6 @@ def _queued(envelope: JobEnvelope, traceparent: str) -> Job:
         started_at=None,
         finished_at=None,
         error=None,
+        error_code=None,
         numbers={},
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from app.broker.envelope import PoisonError
 from app.broker.queue import BrokerUnavailable, Message, Subscriber
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 
 BATCH = 100
 MOST_ATTEMPTS = 5

@@ -9,7 +9,8 @@ from app.broker import envelope as wire
 from app.broker.queue import BrokerUnavailable, Message
 from app.contract.internal import DEAD_LETTER_TOPIC, JOBS_TOPIC
 from app.contract.job import JobEnvelope
-from app.store.tables import StoreUnavailable, dead_letters, messages, reading, writing
+from app.store.engine import StoreUnavailable, reading, writing
+from app.store.tables import dead_letters, messages
 
 
 class SqlPublisher:
@@ -26,8 +27,10 @@ class SqlPublisher:
             "topic": JOBS_TOPIC,
             "headers": wire.headers(envelope, traceparent=traceparent),
             "value": wire.value(envelope),
+            "key": envelope.tenant,
             "attempts": 0,
-            "published_at": datetime.now(UTC),
+            "published_at": (now := datetime.now(UTC)),
+            "due_at": now,
         }
         try:
             with writing(self.engine) as connection:
@@ -66,11 +69,13 @@ class SqlSubscriber:
     def reject(self, message: Message, *, reason: str) -> None:
         row = {
             "topic": DEAD_LETTER_TOPIC,
-            "message": message.id,
+            "position": str(message.id),
             "headers": dict(message.headers),
             "value": message.value,
             "attempts": message.attempts,
-            "reason": reason,
+            "reason": "poison",
+            "error": reason,
+            "redrives": 0,
             "traceparent": message.headers.get("traceparent"),
             "rejected_at": datetime.now(UTC),
         }

@@ -58,6 +58,7 @@ class Limits(Wire):
     queued_jobs: int = Field(100, ge=1, le=10_000, description="jobs that wait; more are answered 429")
     running_jobs: int = Field(2, ge=1, le=100, description="jobs that run at one time")
     dataset_gib: int = Field(5, ge=1, le=1024, alias="datasetGiB", description="size of one uploaded dataset")
+    weight: int = Field(1, ge=1, le=100, description="jobs begun in a turn, where tenants wait for the same room")
 
 
 class Budget(Wire):
@@ -100,6 +101,7 @@ class TenantEntry(Wire):
         default_factory=dict, description="recipe -> content-hashed name of the template that searches hyperparameters"
     )
     training_namespace: str
+    slots: int | None = Field(None, description="isolation hard: accounts that jobs have for themselves, one job each")
     gpu_hour_price: Decimal = Decimal(0)
 
 
@@ -118,3 +120,5 @@ class PlatformEntry(Wire):
     models_bucket: str
     catalogue: dict[str, CatalogueEntry]
     recipes: tuple[str, ...]
+    issuers: tuple[str, ...] = Field((), description="OIDC issuers whose tokens the API accepts, by configuration")
+    private_addresses: tuple[str, ...] = Field((), description="ranges that an allowed host name may lead to")

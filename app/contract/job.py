@@ -9,8 +9,11 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from app.contract.wire import Wire
+from trainer.contract.checks import Checks
+from trainer.contract.filters import Filters
 from trainer.contract.job import ModelName, TrainingJob
 from trainer.contract.recipe import Hyperparameters
+from trainer.contract.search import Search
 
 TenantId = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9-]{1,30}[a-z0-9])$")]
 """A DNS label of 3-32 characters that begins with a letter. Reserved ids are refused by generators/naming.py."""
@@ -26,6 +29,11 @@ class FinetuneRequest(Wire):
     callback_url: str | None = Field(None, min_length=1, max_length=1024)
     suffix: ModelName | None = Field(None, description="name of the model record, when modelId is a base")
     hyperparameters: Hyperparameters = Hyperparameters()
+    search: Search | None = Field(None, description="search for hyperparameters in the place of one training")
+    filters: Filters = Filters()
+    checks: Checks = Checks()
+    exports: tuple[Literal["merged", "gguf"], ...] = ()
+    data_licence: str | None = Field(None, max_length=64, description="SPDX id of the rows' licence")
     seed: int = Field(0, ge=0, lt=2**31)
     metadata: dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] = Field(
         default_factory=dict, max_length=16
@@ -37,6 +45,8 @@ class JobState(StrEnum):
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSING = "pausing"  # its workflow is being stopped, with a checkpoint where there is one
+    PAUSED = "paused"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

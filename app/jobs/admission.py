@@ -87,7 +87,12 @@ def admit(wanted: FinetuneRequest, admission: Admission, *, job: str, created_at
         data=data,
         evaluation=evaluation,
         recipe=model.recipe,
+        data_licence=wanted.data_licence,
+        filters=wanted.filters,
+        checks=wanted.checks,
         hyperparameters=wanted.hyperparameters,
+        search=wanted.search,
+        exports=wanted.exports,
         seed=wanted.seed,
     )
     return JobEnvelope(

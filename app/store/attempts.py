@@ -8,8 +8,9 @@ from sqlalchemy import Engine, and_, func, insert, select, update
 
 from app.contract.job import JobState, workflow_name
 from app.jobs.state import Move
+from app.store.engine import reading, writing
 from app.store.jobs import Job, advance, change, job_of, now, record
-from app.store.tables import attempts, jobs, reading, writing
+from app.store.tables import attempts, jobs
 
 _ENDINGS = {Move.SUCCEED: "succeeded", Move.FAIL: "failed"}
 
@@ -74,9 +75,10 @@ class Attempts:
             guard = and_(jobs.c.state == JobState.QUEUED, jobs.c.attempt == 0)
             if not change(connection, row, guard=guard, values={"attempt": number}):
                 return False
-            values = {"job": job, "number": number, "workflow": workflow_name(job, number), "created_at": now()}
+            name = workflow_name(job, number)
+            values = {"job": job, "number": number, "tenant": row.tenant, "workflow": name, "created_at": now()}
             connection.execute(insert(attempts).values(values))
-            record(connection, job, f"attempt {number} begun", data={"attempt": number})
+            record(connection, row, f"attempt {number} begun", data={"attempt": number})
             return True
 
     def unconfirmed(self) -> list[Attempt]:
@@ -106,7 +108,7 @@ class Attempts:
                 return
             row = connection.execute(select(jobs).where(jobs.c.id == attempt.job.id)).one()
             advance(connection, row, Move.START, values={"started_at": now()})
-            record(connection, attempt.job.id, f"step {step} of attempt {attempt.number}")
+            record(connection, attempt.job, f"step {step} of attempt {attempt.number}")
 
     def progress(self, job: str, number: int, *, numbers: Mapping[str, str | float], data: Mapping[str, Any]) -> bool:
         """Keep what a running attempt reports. False: it is not the job's live attempt."""
@@ -117,7 +119,7 @@ class Attempts:
             change(connection, row, guard=jobs.c.state == row.state, values={"numbers": {**row.numbers, **numbers}})
             percent = data.get("progressPercentage")
             text = "progress" if percent is None else f"{percent:.0f} % of attempt {number}"
-            record(connection, job, text, kind="metrics", data=data)
+            record(connection, row, text, kind="metrics", data=data)
             return True
 
     def finish(self, attempt: Attempt, move: Move, *, error: str | None = None) -> bool:
@@ -128,7 +130,7 @@ class Attempts:
             if not advance(connection, row, move, values={"finished_at": now(), "error": error}):
                 return False
             ended = f"attempt {attempt.number} {_ENDINGS[move]}"
-            record(connection, row.id, f"{ended}: {error}" if error else ended, level="error" if error else "info")
+            record(connection, row, f"{ended}: {error}" if error else ended, level="error" if error else "info")
             return True
 
     def _attempts(self, condition: Any) -> list[Attempt]:

@@ -6,7 +6,8 @@ from typing import Any
 
 from sqlalchemy import Engine, Select, and_, insert, or_, select
 
-from app.store.tables import files, reading, writing
+from app.store.engine import reading, writing
+from app.store.tables import files
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,10 @@ class StoredFile:
     bytes: int
     purpose: str
     key: str
-    sha256: str
+    sha256: str | None
     created_at: datetime
+    status: str = "processed"
+    expires_at: datetime | None = None
 
 
 class Files:

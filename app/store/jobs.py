@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
 from app.contract.job import JobEnvelope, JobState
 from app.jobs.state import Move, after
-from app.store.tables import events, jobs, reading, writing
+from app.store.engine import reading, writing
+from app.store.tables import events, jobs
+
+_OF_ENVELOPE = {"metadata", "request_hash"}  # columns to search by
 
 Level = Literal["info", "warn", "error"]
 EventType = Literal["message", "metrics"]
@@ -31,6 +34,7 @@ class Job:
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+    error_code: str | None
     numbers: dict[str, str | float]
 
 
@@ -40,6 +44,7 @@ class JobEvent:
 
     id: int
     job: str
+    tenant: str
     created_at: datetime
     level: Level
     type: EventType
@@ -62,6 +67,8 @@ class Jobs:
             "version": 1,
             "attempt": 0,
             "envelope": envelope.model_dump_json(by_alias=True),
+            "metadata": envelope.metadata,
+            "request_hash": envelope.request_hash,
             "traceparent": traceparent,
             "created_at": envelope.created_at,
             "numbers": {},
@@ -69,7 +76,7 @@ class Jobs:
         with writing(self.engine) as connection:
             made = connection.execute(insert_or(jobs).values(row).on_conflict_do_nothing()).rowcount == 1
             if made:
-                record(connection, envelope.id, "queued")
+                record(connection, envelope, "queued")
             return made
 
     def get(self, tenant: str, job: str) -> Job | None:
@@ -104,7 +111,7 @@ class Jobs:
             if row is None:
                 return None
             if advance(connection, row, Move.CANCEL, values={"finished_at": now()}):
-                record(connection, job, "cancelled")
+                record(connection, row, "cancelled")
             return job_of(connection.execute(_of(tenant).where(jobs.c.id == job)).one())
 
     def list(
@@ -113,7 +120,7 @@ class Jobs:
         """At most `limit` jobs, newest first, older than the job `after`, whose metadata hold these pairs."""
         query = _of(tenant).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
         for key, value in (metadata or {}).items():
-            pair = func.json_each(jobs.c.envelope, "$.metadata").table_valued("key", "value")
+            pair = func.json_each(jobs.c.metadata).table_valued("key", "value")
             query = query.where(select(pair).where(pair.c.key == key, pair.c.value == value).exists())
         with reading(self.engine) as connection:
             if after is not None:
@@ -132,7 +139,7 @@ def _of(tenant: str) -> Select[Any]:
 
 def job_of(row: Row[Any]) -> Job:
     """A row that holds at least the columns of `jobs`."""
-    columns = {column.name: getattr(row, column.name) for column in jobs.c}
+    columns = {column.name: getattr(row, column.name) for column in jobs.c if column.name not in _OF_ENVELOPE}
     state, envelope = JobState(columns.pop("state")), JobEnvelope.model_validate_json(columns.pop("envelope"))
     return Job(state=state, envelope=envelope, **columns)
 
@@ -152,9 +159,19 @@ def change(connection: Connection, row: Row[Any], *, guard: Any, values: Mapping
     return connection.execute(changed).rowcount == 1
 
 
+class OfJob(Protocol):
+    """A job's row or envelope."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def tenant(self) -> str: ...
+
+
 def record(
     connection: Connection,
-    job: str,
+    job: OfJob | Row[Any],
     message: str,
     *,
     level: Level = "info",
@@ -162,7 +179,15 @@ def record(
     data: Mapping[str, Any] | None = None,
 ) -> None:
     """Append to the history of a job."""
-    row = {"job": job, "level": level, "type": kind, "message": message, "data": dict(data or {}), "created_at": now()}
+    row = {
+        "job": job.id,
+        "tenant": job.tenant,
+        "level": level,
+        "type": kind,
+        "message": message,
+        "data": dict(data or {}),
+        "created_at": now(),
+    }
     connection.execute(insert(events).values(row))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from app.store.tables import open_store
+from app.store.engine import open_store
 from app.tests.local import JobPath
 
 

@@ -17,8 +17,9 @@ from app.contract.job import JobEnvelope, JobState, workflow_name
 from app.directory import read
 from app.dispatcher import Dispatcher
 from app.store.attempts import Attempts
+from app.store.engine import open_store, reading
 from app.store.jobs import Jobs
-from app.store.tables import dead_letters, open_store, reading
+from app.store.tables import dead_letters
 from app.telemetry import tracing
 from app.tests.cast import tenant_entry, write_directory
 from app.watcher import Watcher
@@ -61,7 +62,7 @@ def publish(engine: Engine, *envelopes: JobEnvelope, traceparent: str | None = N
 def dead(engine: Engine) -> list[str]:
     """Why each dead letter is one."""
     with reading(engine) as connection:
-        return [row.reason for row in connection.execute(select(dead_letters.c.reason))]
+        return [row.error for row in connection.execute(select(dead_letters.c.error))]
 
 
 def count(engine: Engine, table: Table) -> int:

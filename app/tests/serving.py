@@ -21,9 +21,9 @@ from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.buckets import Buckets
 from app.contract.directory import TenantEntry
 from app.directory import read
+from app.store.engine import open_store
 from app.store.files import Files
 from app.store.jobs import Jobs
-from app.store.tables import open_store
 from app.telemetry import tracing
 from app.tests.cast import KEYS, write_directory
 

@@ -19,7 +19,7 @@ from app.broker.sql import SqlPublisher
 from app.contract.directory import Limits
 from app.contract.job import JobEnvelope, JobState, job_id
 from app.directory import read
-from app.store.tables import StoreUnavailable
+from app.store.engine import StoreUnavailable
 from app.telemetry import tracing
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
 from app.tests.serving import REQUEST, Api, serve

@@ -12,7 +12,8 @@ from app.broker.consuming import MOST_ATTEMPTS, drain
 from app.broker.envelope import PoisonError, headers, received, value
 from app.broker.queue import BrokerUnavailable, Message
 from app.broker.sql import SqlPublisher, SqlSubscriber
-from app.store.tables import StoreUnavailable, dead_letters, open_store, reading
+from app.store.engine import StoreUnavailable, open_store, reading
+from app.store.tables import dead_letters
 from app.tests.local import dead, envelope, publish
 
 GOOD = headers(envelope("job"), traceparent="00-trace")
@@ -80,7 +81,7 @@ def test_a_dead_letter_keeps_the_message_untouched(engine: Engine) -> None:
     with reading(engine) as connection:
         row = connection.execute(select(dead_letters)).one()
     assert (row.headers, row.value) == (GOOD, value(envelope("job")))
-    assert (row.message, row.attempts, row.reason, row.traceparent) == (1, 1, "never", "00-trace")
+    assert (row.position, row.attempts, row.error, row.traceparent) == ("1", 1, "never", "00-trace")
 
 
 def test_an_outage_is_no_fault_of_the_message(engine: Engine) -> None:
@@ -109,7 +110,7 @@ def test_a_dead_store_is_told_to_the_publisher(engine: Engine, tmp_path: Path) -
 def test_an_acknowledged_message_survives_the_kill_of_its_publisher(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     program = (
-        "import os, signal; from app.store.tables import open_store; from app.tests.local import envelope, publish;"
+        "import os, signal; from app.store.engine import open_store; from app.tests.local import envelope, publish;"
         f"publish(open_store({url!r}), envelope('job')); os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == -9

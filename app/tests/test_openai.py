@@ -15,7 +15,8 @@ from sqlalchemy import update
 from app.buckets import Buckets
 from app.contract.directory import Limits
 from app.contract.job import JobState
-from app.store.tables import StoreUnavailable, jobs, writing
+from app.store.engine import StoreUnavailable, writing
+from app.store.tables import jobs
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
 from app.tests.serving import Api, listening, serve
 from trainer.tests import s3 as weed

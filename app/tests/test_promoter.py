@@ -60,7 +60,7 @@ def repository(tmp_path: Path) -> PlainRepository:
 def job() -> Job:
     training = TrainingJob(job="job1", tenant="acme", model="replies", base="b", data="d")
     envelope = JobEnvelope(id="job1", tenant="acme", training=training, request_hash="h", created_at=NOON)
-    return Job("job1", "acme", JobState.SUCCEEDED, 3, 1, envelope, None, NOON, NOON, NOON, None, {})
+    return Job("job1", "acme", JobState.SUCCEEDED, 3, 1, envelope, None, NOON, NOON, NOON, None, None, {})
 
 
 def promoter(repository: PlainRepository, objects: Folder) -> Promoter:

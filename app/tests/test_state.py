@@ -8,16 +8,20 @@ from app.jobs.state import Move, after
 
 
 @given(st.lists(st.sampled_from(Move)))
-def test_a_final_state_is_final_whatever_comes(moves: list[Move]) -> None:
+def test_what_succeeded_or_was_cancelled_stays_so_whatever_comes(moves: list[Move]) -> None:
     state, final = JobState.QUEUED, None
     for move in moves:
         state = after(state, move) or state
-        final = final or (state if state.is_final else None)
+        final = final or (state if state in {JobState.SUCCEEDED, JobState.CANCELLED} else None)
         assert final is None or state is final
 
 
+@given(st.sampled_from(JobState))
+def test_every_job_that_has_not_ended_can_be_cancelled(state: JobState) -> None:
+    assert (after(state, Move.CANCEL) is JobState.CANCELLED) == (not state.is_final)
+
+
 @given(st.sampled_from(JobState), st.sampled_from(Move))
-def test_every_living_job_can_be_ended_and_none_goes_back(state: JobState, move: Move) -> None:
-    reached = after(state, move)
-    assert reached is not JobState.QUEUED
-    assert (reached is None) == (state.is_final or (state, move) == (JobState.RUNNING, Move.START))
+def test_only_a_pause_or_a_failure_is_gone_back_from(state: JobState, move: Move) -> None:
+    if after(state, move) is JobState.QUEUED:
+        assert (state, move) in {(JobState.PAUSED, Move.RESUME), (JobState.FAILED, Move.RETRY)}

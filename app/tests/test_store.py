@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Engine, select, text
 
 from app.contract.job import JobState
-from app.store import tables
+from app.store import engine as engines
 from app.store.attempts import Attempts
+from app.store.engine import StoreUnavailable, open_store, reading, writing
 from app.store.jobs import Jobs, change
-from app.store.tables import StoreUnavailable, jobs, open_store, reading, writing
+from app.store.tables import jobs
 from app.tests.local import envelope
 
 
@@ -112,7 +113,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(engine: Engine) -> None
 
 
 def test_a_locked_store_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.05)
     engine = open_store(f"sqlite:///{tmp_path}/store.db")
     holder = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

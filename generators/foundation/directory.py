@@ -61,6 +61,7 @@ def tenant_entry(tenant: Tenant, platform: Platform, templates: TrainingTemplate
         workflow_templates=templates.finetune_names,
         search_templates=templates.search_names,
         training_namespace=naming.training_namespace(tenant.id),
+        slots=tenant.limits.running_jobs if tenant.isolation == "hard" else None,
         gpu_hour_price=platform.gpu_flavors[tenant.training.gpus.flavor].price_per_hour,
     )
 
@@ -75,6 +76,8 @@ def platform_entry(platform: Platform) -> PlatformEntry:
             for name, base in platform.catalogue.items()
         },
         recipes=recipe_names(),
+        issuers=platform.oidc_issuers,
+        private_addresses=platform.private_addresses,
     )
 
 
