@@ -193,8 +193,8 @@ def summarize(
 ) -> dict[str, Any]:
     """The one table at the end."""
     from app.contract.cost import cost_of
-    from app.store.jobs import Jobs
     from app.store.engine import open_store
+    from app.store.jobs import Jobs
     from tenon.directory import entries
     from trainer.contract.report import Usage
 

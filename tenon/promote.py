@@ -79,8 +79,8 @@ def promote(options: argparse.Namespace) -> "Promotion":
 
 
 def _job(options: argparse.Namespace) -> "Job":
-    from app.store.jobs import Jobs
     from app.store.engine import open_store
+    from app.store.jobs import Jobs
     from tenon.home import Home
 
     if options.store_url is None and not (options.home / "store.db").exists():
