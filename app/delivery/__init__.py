@@ -1,0 +1,1 @@
+"""What a webhook is made of, and how it travels: event, signature, schedule, connection."""
