@@ -5,6 +5,7 @@ where the documents are: `file:///folder` with `<tenant>.json` each and `platfor
 """
 
 from decimal import Decimal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +13,7 @@ from app.contract.cost import Prices
 from app.contract.job import TenantId
 from app.contract.models import Gate, Sha256
 from app.contract.wire import Wire
+from trainer.contract.recipe import Objective
 
 DIRECTORY_KEY = "directory.json"  # key of the document inside its ConfigMap
 PLATFORM_ID = "platform"  # stands for the tenant id in the platform's document; reserved as a tenant id
@@ -113,6 +115,19 @@ class CatalogueEntry(Wire):
     recipe: str = Field(description="recipe of jobs that name the base and no model record")
 
 
+class RecipeEntry(Wire):
+    """A recipe as far as callers need it: what their job would be without their own hyperparameters."""
+
+    objective: Objective
+    method: Literal["lora", "qlora", "full"]
+    width: int = Field(description="tokens of a packed row; longer documents are cut")
+    gpus: int = Field(description="of one job; 0: it trains on the CPU")
+    epochs: int
+    learning_rate: float
+    batch_rows: int
+    batch_multiple: int = Field(description="batchRows of a job is a multiple of this: ranks x microRows")
+
+
 class PlatformEntry(Wire):
     """What all tenants share."""
 
@@ -120,5 +135,6 @@ class PlatformEntry(Wire):
     models_bucket: str
     catalogue: dict[str, CatalogueEntry]
     recipes: tuple[str, ...]
+    recipe_entries: dict[str, RecipeEntry] = Field(default_factory=dict, description="by name; each of `recipes`")
     issuers: tuple[str, ...] = Field((), description="OIDC issuers whose tokens the API accepts, by configuration")
     private_addresses: tuple[str, ...] = Field((), description="ranges that an allowed host name may lead to")

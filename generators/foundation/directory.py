@@ -10,6 +10,7 @@ from app.contract.directory import (
     CatalogueEntry,
     DirectoryModel,
     PlatformEntry,
+    RecipeEntry,
     TenantEntry,
     directory_name,
 )
@@ -17,10 +18,11 @@ from app.contract.models import ModelRecord, Stage
 from app.contract.wire import Wire
 from generators import naming
 from generators.inputs.platform import Platform
-from generators.inputs.recipes import recipe_names
+from generators.inputs.recipes import recipe, recipe_names
 from generators.inputs.tenant import Tenant
 from generators.manifest import Construct, Place, Wave, manifest
 from generators.training.templates import TrainingTemplates
+from trainer.contract.recipe import Recipe
 
 DIRECTORY_LABEL = f"{naming.PREFIX}/directory"  # by which services find the documents
 
@@ -76,8 +78,23 @@ def platform_entry(platform: Platform) -> PlatformEntry:
             for name, base in platform.catalogue.items()
         },
         recipes=recipe_names(),
+        recipe_entries={name: recipe_entry(recipe(name)) for name in recipe_names()},
         issuers=platform.oidc_issuers,
         private_addresses=platform.private_addresses,
+    )
+
+
+def recipe_entry(recipe: Recipe) -> RecipeEntry:
+    """A recipe as far as callers of the API need it."""
+    return RecipeEntry(
+        objective=recipe.objective,
+        method=recipe.method,
+        width=recipe.width,
+        gpus=recipe.gpus,
+        epochs=recipe.epochs,
+        learning_rate=recipe.learning_rate,
+        batch_rows=recipe.batch_rows,
+        batch_multiple=recipe.ranks * recipe.micro_rows,
     )
 
 

@@ -184,6 +184,7 @@ def test_the_platforms_directory_holds_catalogue_and_recipes(bodies: dict[str, B
     assert set(entry.catalogue) == set(inputs.platform.catalogue)
     assert entry.models_bucket == "tenon-models"
     assert {base.recipe for base in entry.catalogue.values()} <= set(entry.recipes)
+    assert set(entry.recipe_entries) == set(entry.recipes)
 
 
 def test_a_tenants_project_reaches_its_two_namespaces_and_delivers_no_isolation(bodies: dict[str, Body]) -> None:

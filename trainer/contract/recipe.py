@@ -18,11 +18,20 @@ class Hyperparameters(BaseModel):
     epochs: int | None = Field(None, ge=1, le=100, description="passes over the training rows")
     max_steps: int | None = Field(None, ge=1, le=1_000_000, description="upper bound of optimizer steps")
     learning_rate: float | None = Field(None, gt=0, le=1, description="peak learning rate")
+    learning_rate_multiplier: float | None = Field(
+        None, gt=0, le=100, description="times the recipe's peak learning rate; not beside learningRate"
+    )
     rank: int | None = Field(None, ge=1, le=256, description="rank of the LoRA matrices")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout on the LoRA input")
     batch_rows: int | None = Field(None, ge=1, le=65_536, description="packed rows of one optimizer step")
     objective: Objective | None = Field(None, description="what is learned: answers, or which of two is preferred")
     beta: float | None = Field(None, gt=0, le=10, description="dpo: how far the model may go from the base")
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "Hyperparameters":
+        if self.learning_rate is not None and self.learning_rate_multiplier is not None:
+            raise ValueError("learningRate and learningRateMultiplier are two words for one rate; leave one out")
+        return self
 
 
 class Recipe(BaseModel):
@@ -145,4 +154,6 @@ class Recipe(BaseModel):
     def with_overrides(self, hyperparameters: Hyperparameters) -> "Recipe":
         """Raises ValueError when the changed recipe is impossible."""
         changed = hyperparameters.model_dump(exclude_none=True)
+        if multiplier := changed.pop("learning_rate_multiplier", None):
+            changed["learning_rate"] = self.learning_rate * multiplier
         return Recipe.model_validate({**self.model_dump(), **changed})

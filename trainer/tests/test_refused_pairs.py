@@ -70,3 +70,13 @@ def test_every_pair_that_the_contract_refuses_is_in_the_table() -> None:
 def test_a_caller_cannot_make_a_recipe_impossible() -> None:
     with pytest.raises(ValueError, match="use method lora"):
         Recipe(method="full").with_overrides(Hyperparameters(objective="dpo"))
+
+
+def test_a_multiplier_is_of_the_recipes_own_rate() -> None:
+    changed = Recipe(learning_rate=1e-4).with_overrides(Hyperparameters(learning_rate_multiplier=3))
+    assert changed.learning_rate == pytest.approx(3e-4)
+
+
+def test_a_rate_is_given_in_one_way() -> None:
+    with pytest.raises(ValueError, match="two words"):
+        Hyperparameters(learning_rate=1e-4, learning_rate_multiplier=2)
