@@ -88,7 +88,7 @@ class JobPath:
         self.folder = WorkflowsFolder(self.home)
         self.workflows = LocalWorkflows(self.folder, slots=self.slots, pipeline=STEPS)
         self.tracing = tracing("test", self.home / "traces.jsonl")
-        self.watcher = Watcher(attempts=self.attempts, workflows=self.workflows)
+        self.watcher = self.watching(self.workflows)
         for tenant in self.tenants:
             credentials = self.home / "credentials" / f"{tenant.id}.json"
             credentials.parent.mkdir(exist_ok=True)
@@ -96,13 +96,16 @@ class JobPath:
 
     def dispatcher(self, workflows: Workflows | None = None) -> Dispatcher:
         return Dispatcher(
-            subscriber=SqlSubscriber(self.engine),
+            subscriber=SqlSubscriber(self.engine, lease_seconds=0),  # whoever took a message before is dead
             jobs=self.jobs,
             attempts=self.attempts,
             directory=self.directory,
             workflows=workflows or self.workflows,
             tracing=self.tracing,
         )
+
+    def watching(self, workflows: Workflows) -> Watcher:
+        return Watcher(attempts=self.attempts, workflows=workflows)
 
     def controller(self) -> Controller:
         return Controller(
