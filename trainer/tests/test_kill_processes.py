@@ -81,7 +81,7 @@ def outcome(machine: Machine, bucket: Path, seed: int, with_signal: signal.Signa
     shutil.copytree(machine.prepared, bucket)
     process = machine.started(bucket)
     after, delay = drawn.choice((0, INTERVAL, 2 * INTERVAL)), drawn.random() * 0.5
-    _wait_for(machine.attempt(bucket) / f"checkpoints/step-{after:08d}", process, delay=delay)
+    wait_for(machine.attempt(bucket) / f"checkpoints/step-{after:08d}", process, delay=delay)
     process.send_signal(with_signal)
     code = process.wait(_LIMIT_SECONDS)
     told = f"seed {seed}: {with_signal.name} {delay:.3f} s after step {after} ended in {code}"
@@ -98,7 +98,7 @@ def outcome(machine: Machine, bucket: Path, seed: int, with_signal: signal.Signa
     return f"{told}; it went on from {report.resumed_from}"
 
 
-def _wait_for(checkpoint: Path, process: subprocess.Popen[bytes], *, delay: float) -> None:
+def wait_for(checkpoint: Path, process: subprocess.Popen[bytes], *, delay: float) -> None:
     until = time.monotonic() + _LIMIT_SECONDS
     is_start = checkpoint.name.endswith("-00000000")
     while not is_start and not checkpoint.exists() and process.poll() is None:
