@@ -25,13 +25,13 @@ demo: install ## one tenant file -> proof -> real fine-tuning job -> promotion c
 	$(BIN)/tenon demo
 
 test: install ## every test that needs Python alone: unit, property, golden, policy, embedded services
-	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model and not apiserver and not controllers and not oracle and not long"
+	$(BIN)/pytest -n 2 --dist worksteal -q -m "not model and not services and not apiserver and not controllers and not oracle and not long"
 
 test-model: install ## the trainer on SmolLM2-135M, end to end
 	$(BIN)/pytest -m model -q
 
-test-long: install ## trainings killed at hundreds of points, each resumed to the same adapter (about half an hour; not in CI)
-	$(BIN)/pytest -m long -q -s trainer
+test-long: install ## trainings killed at hundreds of points, storms of 20,000 jobs, 10,000 drawn schedules, an hour's soak (not in CI)
+	$(BIN)/pytest -m long -q -s trainer app tenon
 
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
 	$(BIN)/pytest -m apiserver -q -s policy-tests generators

