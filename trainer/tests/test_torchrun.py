@@ -10,7 +10,7 @@ import pytest
 
 from trainer.contract import steps
 from trainer.tests.s3 import free_ports
-from trainer.tests.test_kill_processes import INTERVAL, LAST, Machine, machine
+from trainer.tests.test_kill_processes import INTERVAL, LAST, Machine, machine, wait_for
 
 pytestmark = pytest.mark.model
 TORCHRUN = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "0", "--master-port")
