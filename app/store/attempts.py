@@ -2,32 +2,41 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 
 from app.contract.job import JobState, workflow_name
+from app.jobs.scheduling import Turn
 from app.jobs.state import Move
+from app.store.changes import advance, change, locked, now, record
+from app.store.dialects import hold_tenant
 from app.store.engine import reading, writing
-from app.store.jobs import Job, advance, change, job_of, now, record
+from app.store.jobs import Job, job_of, waits
 from app.store.tables import attempts, jobs
 
-_ENDINGS = {Move.SUCCEED: "succeeded", Move.FAIL: "failed"}
+_ENDINGS = {Move.SUCCEED: "succeeded", Move.FAIL: "failed", Move.REST: "paused"}
+_LONGEST_TURN = 100  # the greatest weight
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One workflow of a job; `step` is the last that was seen."""
+    """One workflow of a job; `step` is the last that was seen, `slot` the account of its own in a hard tenant."""
 
     job: Job
     number: int
     workflow: str
     step: str | None
+    slot: int | None
+    created_at: datetime
+    admitted_at: datetime | None
+    finished_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job that has no attempt yet."""
+    """A job that has no live attempt."""
 
     id: str
     tenant: str
@@ -40,44 +49,51 @@ class Attempts:
         self.engine = engine
 
     def waiting(self, *, each: int) -> list[Waiting]:
-        """The oldest `each` jobs per tenant that have no attempt, oldest first."""
-        place = func.row_number().over(partition_by=jobs.c.tenant, order_by=(jobs.c.created_at, jobs.c.id))
-        queued = and_(jobs.c.state == JobState.QUEUED, jobs.c.attempt == 0)
-        ranked = select(jobs.c.id, jobs.c.tenant, jobs.c.created_at, place.label("place")).where(queued).subquery()
-        query = select(ranked.c.id, ranked.c.tenant).where(ranked.c.place <= each)
+        """The oldest `each` jobs per tenant that are queued and have no live attempt, oldest first."""
+        oldest = select(jobs.c.id, jobs.c.tenant, jobs.c.created_at).order_by(jobs.c.created_at, jobs.c.id).limit(each)
+        tenants = select(jobs.c.tenant).where(jobs.c.state == JobState.QUEUED).distinct()
         with reading(self.engine) as connection:
-            rows = connection.execute(query.order_by(ranked.c.created_at, ranked.c.id)).all()
-        return [Waiting(row.id, row.tenant) for row in rows]
+            found = [
+                row
+                for tenant in connection.execute(tenants).scalars().all()
+                for row in connection.execute(oldest.where(waits, jobs.c.tenant == tenant))
+            ]
+        return [Waiting(row.id, row.tenant) for row in sorted(found, key=lambda row: (row.created_at, row.id))]
 
     def live(self) -> dict[str, int]:
         """How many attempts of each tenant have begun and not ended."""
-        query = select(jobs.c.tenant, func.count().label("attempts")).join(attempts, attempts.c.job == jobs.c.id)
+        query = select(attempts.c.tenant, func.count().label("attempts")).where(attempts.c.finished_at.is_(None))
         with reading(self.engine) as connection:
-            rows = connection.execute(query.where(attempts.c.finished_at.is_(None)).group_by(jobs.c.tenant))
-            return {row.tenant: row.attempts for row in rows}
+            return {row.tenant: row.attempts for row in connection.execute(query.group_by(attempts.c.tenant))}
 
-    def served_last(self) -> str | None:
-        """Whose attempt began last."""
-        query = select(jobs.c.tenant).join(attempts, attempts.c.job == jobs.c.id)
-        newest = query.order_by(attempts.c.created_at.desc(), attempts.c.job.desc()).limit(1)
+    def served_last(self) -> Turn | None:
+        """Whose attempts began last, and how many in a row."""
+        newest = select(attempts.c.tenant).order_by(attempts.c.created_at.desc(), attempts.c.job.desc())
         with reading(self.engine) as connection:
-            return connection.execute(newest).scalar()
+            tenants = connection.execute(newest.limit(_LONGEST_TURN)).scalars().all()
+        if not tenants:
+            return None
+        others = (place for place, tenant in enumerate(tenants) if tenant != tenants[0])
+        return Turn(tenants[0], next(others, len(tenants)))
 
-    def begin(self, job: str, *, cap: int) -> bool:
-        """Give a waiting job its next attempt. False: it no longer waits, or its tenant has `cap` live attempts."""
-        live = select(func.count()).select_from(attempts).join(jobs, attempts.c.job == jobs.c.id)
+    def begin(self, job: str, *, cap: int, slots: int | None = None) -> bool:
+        """Give a waiting job its next attempt, and the lowest free one of its tenant's `slots` where it has such.
+
+        False: it no longer waits, or its tenant has `cap` live attempts, or no slot is free.
+        """
         with writing(self.engine) as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == job)).one()
-            of_tenant = live.where(attempts.c.finished_at.is_(None), jobs.c.tenant == row.tenant)
-            if connection.execute(of_tenant).scalar_one() >= cap:
+            tenant = connection.execute(select(jobs.c.tenant).where(jobs.c.id == job)).scalar_one()
+            hold_tenant(connection, tenant)
+            taken = _taken_slots(connection, tenant)
+            slot = None if slots is None else next((free for free in range(slots) if free not in taken), None)
+            if len(taken) >= cap or (slots is not None and slot is None):
+                return False
+            row = locked(connection, job)
+            if row is None or not change(connection, row, guard=waits, values={"attempt": row.attempt + 1}):
                 return False
             number = row.attempt + 1
-            guard = and_(jobs.c.state == JobState.QUEUED, jobs.c.attempt == 0)
-            if not change(connection, row, guard=guard, values={"attempt": number}):
-                return False
-            name = workflow_name(job, number)
-            values = {"job": job, "number": number, "tenant": row.tenant, "workflow": name, "created_at": now()}
-            connection.execute(insert(attempts).values(values))
+            made = {"job": job, "number": number, "tenant": tenant, "workflow": workflow_name(job, number)}
+            connection.execute(insert(attempts).values(**made, slot=slot, created_at=now()))
             record(connection, row, f"attempt {number} begun", data={"attempt": number})
             return True
 
@@ -91,30 +107,42 @@ class Attempts:
 
     def confirm(self, attempt: Attempt) -> bool:
         """Note that the workflow of an attempt exists. False: the attempt has ended, the workflow must too."""
-        live = and_(_is(attempt), attempts.c.finished_at.is_(None))
         with writing(self.engine) as connection:
-            return connection.execute(update(attempts).where(live).values(confirmed_at=now())).rowcount == 1
+            return _note(connection, attempt, confirmed_at=now())
 
     def drop(self, attempt: Attempt) -> None:
-        """End an attempt that has no workflow and whose job has ended."""
+        """End an attempt that has no workflow; its job has ended, or rests from now on if it was to pause."""
         with writing(self.engine) as connection:
-            connection.execute(update(attempts).where(_is(attempt)).values(finished_at=now()))
+            row = locked(connection, attempt.job.id)
+            if (
+                row is not None
+                and _note(connection, attempt, finished_at=now())
+                and advance(connection, row, Move.REST)
+            ):
+                record(connection, row, f"attempt {attempt.number} paused")
 
     def note_step(self, attempt: Attempt, step: str) -> None:
         """Note the step that an attempt is in; the first one starts the job."""
         with writing(self.engine) as connection:
-            changed = update(attempts).where(_is(attempt), attempts.c.step.is_distinct_from(step)).values(step=step)
-            if connection.execute(changed).rowcount == 0:
-                return
-            row = connection.execute(select(jobs).where(jobs.c.id == attempt.job.id)).one()
-            advance(connection, row, Move.START, values={"started_at": now()})
-            record(connection, attempt.job, f"step {step} of attempt {attempt.number}")
+            row = locked(connection, attempt.job.id)
+            news = attempts.c.step.is_distinct_from(step)
+            if row is not None and _note(connection, attempt, news, step=step):
+                advance(connection, row, Move.START)
+                record(connection, row, f"step {step} of attempt {attempt.number}")
+
+    def note_admission(self, attempt: Attempt, at: datetime) -> None:
+        """Note when Kueue, or the machine, had room for an attempt; the first time counts."""
+        with writing(self.engine) as connection:
+            row = locked(connection, attempt.job.id)
+            if row is not None and _note(connection, attempt, attempts.c.admitted_at.is_(None), admitted_at=at):
+                record(connection, row, f"attempt {attempt.number} admitted", data={"admittedAt": at.isoformat()})
 
     def progress(self, job: str, number: int, *, numbers: Mapping[str, str | float], data: Mapping[str, Any]) -> bool:
         """Keep what a running attempt reports. False: it is not the job's live attempt."""
+        mine = and_(attempts.c.job == job, attempts.c.number == number, attempts.c.finished_at.is_(None))
         with writing(self.engine) as connection:
-            row = connection.execute(select(jobs).where(jobs.c.id == job, jobs.c.attempt == number)).one_or_none()
-            if row is None or JobState(row.state).is_final:
+            row = locked(connection, job)
+            if row is None or JobState(row.state).is_final or connection.execute(select(1).where(mine)).first() is None:
                 return False
             change(connection, row, guard=jobs.c.state == row.state, values={"numbers": {**row.numbers, **numbers}})
             percent = data.get("progressPercentage")
@@ -122,12 +150,16 @@ class Attempts:
             record(connection, row, text, kind="metrics", data=data)
             return True
 
-    def finish(self, attempt: Attempt, move: Move, *, error: str | None = None) -> bool:
-        """End an attempt and its job with it. False: the job had ended before (it was cancelled)."""
+    def finish(self, attempt: Attempt, move: Move, *, error: str | None = None, code: str | None = None) -> bool:
+        """End an attempt, and its job by SUCCEED or FAIL; REST lets a pausing job pause.
+
+        False: the attempt had ended before, or the job had (it was cancelled).
+        """
         with writing(self.engine) as connection:
-            connection.execute(update(attempts).where(_is(attempt)).values(finished_at=now()))
-            row = connection.execute(select(jobs).where(jobs.c.id == attempt.job.id)).one()
-            if not advance(connection, row, move, values={"finished_at": now(), "error": error}):
+            row = locked(connection, attempt.job.id)
+            if row is None or not _note(connection, attempt, finished_at=now()):
+                return False
+            if not advance(connection, row, move, error=error, code=code):
                 return False
             ended = f"attempt {attempt.number} {_ENDINGS[move]}"
             record(connection, row, f"{ended}: {error}" if error else ended, level="error" if error else "info")
@@ -138,8 +170,28 @@ class Attempts:
         query = select(jobs, *mine).join(attempts, attempts.c.job == jobs.c.id).where(condition)
         with reading(self.engine) as connection:
             rows = connection.execute(query.order_by(attempts.c.created_at)).all()
-        return [Attempt(job_of(row), row.attempt_number, row.attempt_workflow, row.attempt_step) for row in rows]
+        return [
+            Attempt(
+                job=job_of(row),
+                number=row.attempt_number,
+                workflow=row.attempt_workflow,
+                step=row.attempt_step,
+                slot=row.attempt_slot,
+                created_at=row.attempt_created_at,
+                admitted_at=row.attempt_admitted_at,
+                finished_at=row.attempt_finished_at,
+            )
+            for row in rows
+        ]
 
 
-def _is(attempt: Attempt) -> Any:
-    return and_(attempts.c.job == attempt.job.id, attempts.c.number == attempt.number)
+def _note(connection: Connection, attempt: Attempt, *conditions: Any, **values: Any) -> bool:
+    """Change a live attempt where the conditions hold. False: it has ended, or they do not."""
+    live = and_(attempts.c.job == attempt.job.id, attempts.c.number == attempt.number, attempts.c.finished_at.is_(None))
+    return connection.execute(update(attempts).where(live, *conditions).values(**values)).rowcount == 1
+
+
+def _taken_slots(connection: Connection, tenant: str) -> list[int | None]:
+    """The slot of each live attempt of a tenant; None where it needs none."""
+    live = and_(attempts.c.tenant == tenant, attempts.c.finished_at.is_(None))
+    return list(connection.execute(select(attempts.c.slot).where(live)).scalars())

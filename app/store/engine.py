@@ -42,14 +42,14 @@ def open_store(url: str) -> Engine:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
+def reading(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection]:
     """A transaction that sees one state of the store. Raises StoreUnavailable."""
     with _mended(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
+def writing(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection]:
     """A transaction that is on the disk when the block has ended. Raises StoreUnavailable.
 
     It takes SQLite's write lock at its beginning: what it read stays true until it commits.

@@ -2,21 +2,27 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or
+from sqlalchemy import Connection, Engine, Row, Select, and_, func, literal, select, tuple_
 
 from app.contract.job import JobEnvelope, JobState
-from app.jobs.state import Move, after
+from app.jobs.state import Move
+from app.store.changes import EventType, Level, advance, locked, now, record
+from app.store.deliveries import enqueue
+from app.store.dialects import hold_tenant, holds_pair, insert_new
 from app.store.engine import reading, writing
-from app.store.tables import events, jobs
+from app.store.tables import Moment, attempts, events, jobs
 
+QUOTA_EXCEEDED = "quota_exceeded"
 _OF_ENVELOPE = {"metadata", "request_hash"}  # columns to search by
 
-Level = Literal["info", "warn", "error"]
-EventType = Literal["message", "metrics"]
+# A live attempt is one that has not ended; a job has at most one.
+has_live_attempt = (
+    select(attempts.c.number).where(attempts.c.job == jobs.c.id, attempts.c.finished_at.is_(None)).exists()
+)
+waits = and_(jobs.c.state == JobState.QUEUED, ~has_live_attempt)
 
 
 @dataclass(frozen=True)
@@ -58,29 +64,27 @@ class Jobs:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def insert_or_ignore(self, envelope: JobEnvelope, *, traceparent: str | None) -> bool:
-        """Make the row of a job, once. False: it was there. The API and the consumer both call this."""
-        row = {
-            "id": envelope.id,
-            "tenant": envelope.tenant,
-            "state": JobState.QUEUED,
-            "version": 1,
-            "attempt": 0,
-            "envelope": envelope.model_dump_json(by_alias=True),
-            "metadata": envelope.metadata,
-            "request_hash": envelope.request_hash,
-            "traceparent": traceparent,
-            "created_at": envelope.created_at,
-            "numbers": {},
-        }
-        with writing(self.engine) as connection:
-            made = connection.execute(insert_or(jobs).values(row).on_conflict_do_nothing()).rowcount == 1
-            if made:
+    def insert_or_ignore(
+        self, envelope: JobEnvelope, *, traceparent: str | None, most_queued: int | None = None
+    ) -> bool:
+        """Make the row of a job, once. False: it was there. The API and the consumer both call this.
+
+        A job beyond `most_queued` of its tenant is made too, as one that failed, so that its caller can see why.
+        """
+        with writing(self.engine, tenant=envelope.tenant) as connection:
+            refusal = None if most_queued is None else _refusal(connection, envelope.tenant, most_queued)
+            row = _new_row(envelope, traceparent, refusal)
+            if connection.execute(insert_new(connection, jobs).values(row).on_conflict_do_nothing()).rowcount == 0:
+                return False
+            if refusal is None:
                 record(connection, envelope, "queued")
-            return made
+            else:
+                record(connection, envelope, f"failed: {refusal}", level="error")
+                enqueue(connection, connection.execute(select(jobs).where(jobs.c.id == envelope.id)).one(), "failed")
+            return True
 
     def get(self, tenant: str, job: str) -> Job | None:
-        with reading(self.engine) as connection:
+        with reading(self.engine, tenant=tenant) as connection:
             row = connection.execute(_of(tenant).where(jobs.c.id == job)).one_or_none()
         return job_of(row) if row else None
 
@@ -90,51 +94,134 @@ class Jobs:
             row = connection.execute(select(jobs).where(jobs.c.id == job)).one_or_none()
         return job_of(row) if row else None
 
+    def same_request(self, tenant: str, request_hash: str, *, since: datetime) -> Job | None:
+        """The tenant's newest job, made at `since` or later, of a request with this hash."""
+        same = _of(tenant).where(jobs.c.created_at >= since, jobs.c.request_hash == request_hash)
+        with reading(self.engine, tenant=tenant) as connection:
+            row = connection.execute(same.order_by(*_NEWEST_FIRST).limit(1)).one_or_none()
+        return job_of(row) if row else None
+
     def events(self, tenant: str, job: str, *, after: int | None, limit: int) -> list[JobEvent]:
         """At most `limit` events of the tenant's job, oldest first, that follow the event `after`."""
         own = _of(tenant).where(jobs.c.id == job).with_only_columns(jobs.c.id)
         query = select(events).where(events.c.job.in_(own), events.c.id > (after or 0)).order_by(events.c.id)
-        with reading(self.engine) as connection:
+        with reading(self.engine, tenant=tenant) as connection:
             return [JobEvent(**row) for row in connection.execute(query.limit(limit)).mappings()]
 
     def counts(self, tenant: str) -> dict[JobState, int]:
         """How many jobs are in each state; every state is named."""
-        query = select(jobs.c.state, func.count().label("jobs")).where(jobs.c.tenant == tenant).group_by(jobs.c.state)
-        with reading(self.engine) as connection:
+        # naming all the states lets the index be used, which begins with the state
+        mine = and_(jobs.c.state.in_(list(JobState)), jobs.c.tenant == tenant)
+        query = select(jobs.c.state, func.count().label("jobs")).where(mine).group_by(jobs.c.state)
+        with reading(self.engine, tenant=tenant) as connection:
             found = {row.state: row.jobs for row in connection.execute(query)}
         return {state: found.get(state, 0) for state in JobState}
 
-    def cancel(self, tenant: str, job: str) -> Job | None:
-        """Cancel the tenant's job where it has not ended; the watcher then stops its workflow. None: no such job."""
-        with writing(self.engine) as connection:
-            row = connection.execute(_of(tenant).where(jobs.c.id == job)).one_or_none()
+    def position(self, tenant: str, job: str) -> int | None:
+        """The place of a waiting job among its tenant's, 1 for the next. None: it does not wait, or is not there."""
+        with reading(self.engine, tenant=tenant) as connection:
+            row = connection.execute(_of(tenant).where(jobs.c.id == job, waits)).one_or_none()
             if row is None:
                 return None
-            if advance(connection, row, Move.CANCEL, values={"finished_at": now()}):
-                record(connection, row, "cancelled")
-            return job_of(connection.execute(_of(tenant).where(jobs.c.id == job)).one())
+            not_later = tuple_(jobs.c.created_at, jobs.c.id) <= _mark(row)
+            ahead = _of(tenant).where(waits, not_later).with_only_columns(func.count())
+            return connection.execute(ahead).scalar_one()
+
+    def cancel(self, tenant: str, job: str) -> Job | None:
+        """Cancel the tenant's job where it has not ended; the watcher then stops its workflow. None: no such job."""
+        return self._ask(tenant, job, Move.CANCEL, told="cancelled")
+
+    def pause(self, tenant: str, job: str) -> Job | None:
+        """Pause the tenant's job: at once where it has no live attempt, else once the watcher has seen its end."""
+        return self._ask(tenant, job, Move.PAUSE, told="pausing: its workflow is asked to save a checkpoint and stop")
+
+    def resume(self, tenant: str, job: str) -> Job | None:
+        """Let a paused job of the tenant wait for its next attempt."""
+        return self._ask(tenant, job, Move.RESUME, told="resumed")
+
+    def retry(self, job: str) -> Job | None:
+        """Let a failed job wait for its next attempt; for operators. None: no such job."""
+        with writing(self.engine) as connection:
+            row = locked(connection, job)
+            if row is None:
+                return None
+            if advance(connection, row, Move.RETRY):
+                record(connection, row, "retried by an operator")
+            return job_of(connection.execute(select(jobs).where(jobs.c.id == job)).one())
 
     def list(
         self, tenant: str, *, after: str | None, limit: int, metadata: Mapping[str, str] | None = None
     ) -> list[Job]:
         """At most `limit` jobs, newest first, older than the job `after`, whose metadata hold these pairs."""
-        query = _of(tenant).order_by(jobs.c.created_at.desc(), jobs.c.id.desc()).limit(limit)
-        for key, value in (metadata or {}).items():
-            pair = func.json_each(jobs.c.metadata).table_valued("key", "value")
-            query = query.where(select(pair).where(pair.c.key == key, pair.c.value == value).exists())
-        with reading(self.engine) as connection:
+        query = _of(tenant).order_by(*_NEWEST_FIRST).limit(limit)
+        with reading(self.engine, tenant=tenant) as connection:
+            for key, value in (metadata or {}).items():
+                query = query.where(holds_pair(connection, jobs.c.metadata, key=key, value=value))
             if after is not None:
                 mark = connection.execute(_of(tenant).where(jobs.c.id == after)).one_or_none()
                 if mark is None:
                     return []
-                older = and_(jobs.c.created_at == mark.created_at, jobs.c.id < mark.id)
-                query = query.where(or_(jobs.c.created_at < mark.created_at, older))
+                query = query.where(tuple_(jobs.c.created_at, jobs.c.id) < _mark(mark))
             return [job_of(row) for row in connection.execute(query)]
+
+    def _ask(self, tenant: str, job: str, move: Move, *, told: str) -> Job | None:
+        """Make a move that the caller of a job asks for. The job as it is then, None where the tenant has no such."""
+        mine = _of(tenant).where(jobs.c.id == job)
+        with writing(self.engine, tenant=tenant) as connection:
+            row = connection.execute(mine.with_for_update()).one_or_none()
+            if row is None:
+                return None
+            if advance(connection, row, move):
+                if move is Move.PAUSE and not _is_live(connection, job):
+                    advance(connection, connection.execute(mine).one(), Move.REST)
+                    told = "paused"
+                record(connection, row, told)
+            return job_of(connection.execute(mine).one())
+
+
+_NEWEST_FIRST = (jobs.c.created_at.desc(), jobs.c.id.desc())
 
 
 def _of(tenant: str) -> Select[Any]:
-    """The one place where a tenant's rows are told from others'."""
+    """The one place where a tenant's rows are told from others'; PostgreSQL's row security says the same again."""
     return select(jobs).where(jobs.c.tenant == tenant)
+
+
+def _mark(row: Row[Any]) -> Any:
+    """Where a job stands in the order of age, to be compared with others as one value, which an index can seek."""
+    return tuple_(literal(row.created_at, Moment), literal(row.id))
+
+
+def _is_live(connection: Connection, job: str) -> bool:
+    return connection.execute(select(jobs.c.id).where(jobs.c.id == job, has_live_attempt)).first() is not None
+
+
+def _refusal(connection: Connection, tenant: str, most: int) -> str | None:
+    """Why the tenant's queue takes no further job. The tenant is held, so that no two find the same last place."""
+    hold_tenant(connection, tenant)
+    queued = _of(tenant).where(jobs.c.state == JobState.QUEUED).with_only_columns(jobs.c.id)
+    if connection.execute(queued.offset(most - 1).limit(1)).first() is None:
+        return None
+    return f"{most} jobs are queued already; wait for one, or raise limits.queuedJobs of the tenant file"
+
+
+def _new_row(envelope: JobEnvelope, traceparent: str | None, refusal: str | None) -> dict[str, Any]:
+    return {
+        "id": envelope.id,
+        "tenant": envelope.tenant,
+        "state": JobState.QUEUED if refusal is None else JobState.FAILED,
+        "version": 1,
+        "attempt": 0,
+        "envelope": envelope.model_dump_json(by_alias=True),
+        "metadata": envelope.metadata,
+        "request_hash": envelope.request_hash,
+        "traceparent": traceparent,
+        "created_at": envelope.created_at,
+        "finished_at": None if refusal is None else now(),
+        "error": refusal,
+        "error_code": None if refusal is None else QUOTA_EXCEEDED,
+        "numbers": {},
+    }
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -142,54 +229,3 @@ def job_of(row: Row[Any]) -> Job:
     columns = {column.name: getattr(row, column.name) for column in jobs.c if column.name not in _OF_ENVELOPE}
     state, envelope = JobState(columns.pop("state")), JobEnvelope.model_validate_json(columns.pop("envelope"))
     return Job(state=state, envelope=envelope, **columns)
-
-
-def advance(connection: Connection, row: Row[Any], move: Move, *, values: Mapping[str, Any]) -> bool:
-    """Make a move of app/jobs/state.py where it leads somewhere."""
-    state = after(JobState(row.state), move)
-    if state is None:
-        return False
-    return change(connection, row, guard=jobs.c.state == row.state, values={**values, "state": state})
-
-
-def change(connection: Connection, row: Row[Any], *, guard: Any, values: Mapping[str, Any]) -> bool:
-    """UPDATE what was read, and nothing that has changed since. False: it has."""
-    condition = and_(jobs.c.id == row.id, jobs.c.version == row.version, guard)
-    changed = update(jobs).where(condition).values(**values, version=row.version + 1)
-    return connection.execute(changed).rowcount == 1
-
-
-class OfJob(Protocol):
-    """A job's row or envelope."""
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def tenant(self) -> str: ...
-
-
-def record(
-    connection: Connection,
-    job: OfJob | Row[Any],
-    message: str,
-    *,
-    level: Level = "info",
-    kind: EventType = "message",
-    data: Mapping[str, Any] | None = None,
-) -> None:
-    """Append to the history of a job."""
-    row = {
-        "job": job.id,
-        "tenant": job.tenant,
-        "level": level,
-        "type": kind,
-        "message": message,
-        "data": dict(data or {}),
-        "created_at": now(),
-    }
-    connection.execute(insert(events).values(row))
-
-
-def now() -> datetime:
-    return datetime.now(UTC)

@@ -10,8 +10,9 @@ from sqlalchemy import Engine, select, text
 from app.contract.job import JobState
 from app.store import engine as engines
 from app.store.attempts import Attempts
+from app.store.changes import change
 from app.store.engine import StoreUnavailable, open_store, reading, writing
-from app.store.jobs import Jobs, change
+from app.store.jobs import Jobs
 from app.store.tables import jobs
 from app.tests.local import envelope
 
