@@ -9,51 +9,54 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from app import wiring
 from app.directory import DirectoryError
-from app.process import log_lines, repeat, stop_signal
+from app.logline import log_lines
+from app.metrics import Metrics, MetricsServer
+from app.process import repeat, stop_signal
 from app.settings import Settings, SettingsError
 from app.store.engine import StoreUnavailable
 
 LOOPBACK = "127.0.0.1"
 
 
-def ingest(settings: Settings) -> None:
-    server = _server(wiring.ingest(settings))
+def ingest(settings: Settings, metrics: Metrics) -> None:
+    server = _server(wiring.ingest(settings, metrics))
     stop_signal()  # uvicorn stops by itself and then raises the signal again, which must not end us by force
     server.run(sockets=[_listening("TENON_PORT", settings.port)])
 
 
-def dispatcher(settings: Settings) -> None:
+def dispatcher(settings: Settings, metrics: Metrics) -> None:
     made, stop = wiring.dispatcher(settings), stop_signal()
-    repeat(made.round, until=stop)
+    repeat(made.round, until=stop, metrics=metrics)
 
 
-def watcher(settings: Settings) -> None:
-    made, stop = wiring.watcher(settings), stop_signal()
+def watcher(settings: Settings, metrics: Metrics) -> None:
+    made, stop = wiring.watcher(settings, metrics), stop_signal()
     server, door = _server(made.reporting), _listening("TENON_STATUS_PORT", settings.status_port)
     reports = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="reports")
     reports.start()
     try:
-        repeat(made.watcher.round, until=stop)
+        repeat(made.round, until=stop, metrics=metrics)
     finally:
         server.should_exit = True
         reports.join()
 
 
-def workflows(settings: Settings) -> None:
+def workflows(settings: Settings, metrics: Metrics) -> None:
     made, stop = wiring.workflows(settings), stop_signal()
     try:
-        repeat(made.round, until=stop)
+        repeat(made.round, until=stop, metrics=metrics)
     finally:
         made.shut_down()
 
 
-PROCESSES: dict[str, Callable[[Settings], None]] = {
+PROCESSES: dict[str, Callable[[Settings, Metrics], None]] = {
     "ingest": ingest,
     "dispatcher": dispatcher,
     "watcher": watcher,
@@ -68,7 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = parser.parse_args(arguments).process
     log_lines(name)
     try:
-        PROCESSES[name](Settings.from_environment(os.environ))
+        settings, metrics = Settings.from_environment(os.environ), Metrics(name)
+        with _measured(settings, metrics):
+            PROCESSES[name](settings, metrics)
     except (SettingsError, DirectoryError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
@@ -76,6 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{name}: {error}\n")
         return 3
     return 0
+
+
+def _measured(settings: Settings, metrics: Metrics) -> AbstractContextManager[object]:
+    """`/metrics`, where a port is named. Raises SettingsError."""
+    if settings.metrics_port is None:
+        return nullcontext()
+    return closing(MetricsServer(metrics, address=settings.listen, port=settings.metrics_port))
 
 
 def _server(application: ASGIApp) -> uvicorn.Server:

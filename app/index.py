@@ -5,13 +5,14 @@ import os
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.metrics import Metrics
 from app.settings import Settings
 from app.wiring import ingest
 
 
 @functools.cache
 def _made() -> ASGIApp:
-    return ingest(Settings.from_environment(os.environ))
+    return ingest(Settings.from_environment(os.environ), Metrics("ingest"))
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:

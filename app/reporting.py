@@ -4,6 +4,7 @@ The bearer token is the attempt's own, so a step can speak for no other job.
 """
 
 import re
+import time
 
 import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from app.contract.internal import STATUS_PATH
 from app.contract.job import workflow_name
+from app.metrics import Metrics
 from app.store.attempts import Attempts
 from app.store.engine import StoreUnavailable
 from app.workflows.workflow import Workflows, WorkflowsUnavailable
@@ -58,15 +60,26 @@ class StatusReport(_Form):
 class Reporting:
     """Takes reports and keeps them with the job."""
 
-    def __init__(self, *, attempts: Attempts, workflows: Workflows) -> None:
+    def __init__(self, *, attempts: Attempts, workflows: Workflows, metrics: Metrics | None = None) -> None:
         self.attempts = attempts
         self.workflows = workflows
+        self.metrics = metrics
 
     def app(self) -> Starlette:
         path = STATUS_PATH.replace("{attempt}", "{attempt:int}")
         return Starlette(routes=[Route(path, self.take, methods=["POST"]), Route("/healthz", _healthy)])
 
     async def take(self, request: Request) -> Response:
+        """Take a report, and count the answer."""
+        began = time.monotonic()
+        answer = await self._take(request)
+        if self.metrics is not None:
+            self.metrics.request(
+                self.metrics.service, answer.status_code, route=STATUS_PATH, seconds=time.monotonic() - began
+            )
+        return answer
+
+    async def _take(self, request: Request) -> Response:
         """200 (senders know no other success); 400, 401, 403, 413, or 503 when the report could not be kept."""
         job, attempt = request.path_params["job"], request.path_params["attempt"]
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

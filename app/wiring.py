@@ -4,17 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from app import directory as tenants
 from app.broker.queue import Publisher, Subscriber
 from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.dispatcher import Dispatcher
+from app.metrics import Metrics
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
 from app.store.attempts import Attempts
 from app.store.engine import open_store
+from app.store.figures import Figures
 from app.store.files import Files
 from app.store.jobs import Jobs
 from app.telemetry import tracing
@@ -28,13 +29,19 @@ from app.workflows.workflow import Workflows
 
 @dataclass(frozen=True)
 class WatcherParts:
-    """The watcher's loop and the application that takes reports."""
+    """The watcher's loop, what it tells of the store, and the application that takes reports."""
 
     watcher: Watcher
-    reporting: Starlette
+    figures: Figures
+    reporting: ASGIApp
+
+    def round(self) -> None:
+        """Raises StoreUnavailable, WorkflowsUnavailable."""
+        self.watcher.round()
+        self.figures.round()
 
 
-def ingest(settings: Settings) -> ASGIApp:
+def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
     """The API. Raises SettingsError, StoreUnavailable, DirectoryError."""
     from app.api import server  # boto3 comes with it, and no other process needs it
     from app.api.finetune import Rows
@@ -63,11 +70,12 @@ def dispatcher(settings: Settings) -> Dispatcher:
     )
 
 
-def watcher(settings: Settings) -> WatcherParts:
+def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    attempts, found = Attempts(open_store(settings.needed_store_url)), _workflows(settings)
-    reporting = Reporting(attempts=attempts, workflows=found).app()
-    return WatcherParts(Watcher(attempts=attempts, workflows=found), reporting)
+    engine, found = open_store(settings.needed_store_url), _workflows(settings)
+    attempts = Attempts(engine)
+    reporting = Reporting(attempts=attempts, workflows=found, metrics=metrics).app()
+    return WatcherParts(Watcher(attempts=attempts, workflows=found), Figures(engine, metrics), reporting)
 
 
 def workflows(settings: Settings) -> Controller:

@@ -27,16 +27,39 @@ class Panel:
     legend: str = "tenant"
 
 
+def _slowest(histogram: str, label: str) -> str:
+    """The 99th percentile of a histogram over five minutes, by one of its labels."""
+    return f"histogram_quantile(0.99, sum by (le, {label}) (rate({histogram}_bucket[5m])))"
+
+
 DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
     "jobs": (
         "Jobs and queues",
         (
-            Panel("Queued jobs", f'sum by (tenant) ({metrics.JOBS}{{state="queued"}})'),
-            Panel("Running jobs", f'sum by (tenant) ({metrics.JOBS}{{state="running"}})'),
+            # every watcher tells the same of the store, so the largest, and no sum, over the pods
+            Panel("Queued jobs", f'max by (tenant) ({metrics.JOBS}{{state="queued"}})'),
+            Panel("Running jobs", f'max by (tenant) ({metrics.JOBS}{{state="running"}})'),
             Panel("Longest wait", f"max by (tenant) ({metrics.OLDEST_WAITING})", unit="s"),
             Panel("Messages set aside", f"max({metrics.DEAD_LETTERS})", legend=""),
-            Panel("Answers", f"sum by (service, code) (rate({metrics.REQUESTS}[5m]))", "reqps", "service"),
             Panel("Waiting for quota", "sum by (cluster_queue) (kueue_pending_workloads)", legend="cluster_queue"),
+        ),
+    ),
+    "services": (
+        "Services of the job path",
+        (
+            Panel("Answers", f"sum by (service, code) (rate({metrics.REQUESTS}[5m]))", "reqps", "service"),
+            Panel(
+                "Share of answers that are 5xx, by route",
+                f'sum by (route) (rate({metrics.REQUESTS}{{code=~"5.."}}[5m]))'
+                f" / sum by (route) (rate({metrics.REQUESTS}[5m]))",
+                "percentunit",
+                "route",
+            ),
+            Panel("Slowest 1 % of answers, by route", _slowest(metrics.REQUEST_SECONDS, "route"), "s", "route"),
+            Panel("Slowest 1 % of rounds", _slowest(metrics.ROUND_SECONDS, "service"), "s", "service"),
+            Panel("Rounds", f"sum by (service, outcome) (rate({metrics.ROUNDS}[5m]))", "ops", "service"),
+            Panel("Age of the watch", f"time() - max by (service) ({metrics.LAST_WATCH})", "s", "service"),
+            Panel("Webhooks", f"sum by (outcome) (rate({metrics.DELIVERIES}[5m]))", "ops", "outcome"),
         ),
     ),
     "gpus": (
@@ -61,8 +84,8 @@ DASHBOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
     "cost": (
         "Cost of tenants",
         (
-            Panel("Cost of the last 24 hours", f"sum by (tenant, currency) (increase({metrics.COST}[24h]))"),
-            Panel("Cost of the last 30 days", f"sum by (tenant, currency) (increase({metrics.COST}[30d]))"),
+            Panel("Cost of the last 24 hours", f"max by (tenant, currency) (increase({metrics.COST}[24h]))"),
+            Panel("Cost of the last 30 days", f"max by (tenant, currency) (increase({metrics.COST}[30d]))"),
         ),
     ),
     "canaries": (

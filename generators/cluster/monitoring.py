@@ -94,6 +94,13 @@ def alerts() -> list[dict[str, Any]]:
             minutes=5,
         ),
         _alert(
+            "TenonWatchSilent",
+            f"time() - max by (service) ({metrics.LAST_WATCH}) > 600",
+            "{{ $labels.service }} has heard nothing of the API server for ten minutes; jobs end and nobody sees it",
+            severity=ALERT,
+            minutes=2,
+        ),
+        _alert(
             "TenonDeadLetters",
             f"max({metrics.DEAD_LETTERS}) > 0",
             "messages were set aside; `tenon dlq list` shows the reason of each",
