@@ -51,7 +51,6 @@ def sample(server: MetricsServer, name: str, **labels: str) -> float | None:
     return scraped(server).get((name, frozenset(labels.items())))
 
 
-@pytest.mark.requirement("A36")
 def test_every_name_that_alerts_and_dashboards_use_is_served(metrics: Metrics, server: MetricsServer) -> None:
     metrics.request("ingest", 202, route="/api/finetune", seconds=0.003)
     metrics.round_done(0.2)
@@ -88,7 +87,6 @@ def test_counts_of_many_threads_are_all_there(metrics: Metrics, server: MetricsS
     assert sample(server, names.REQUESTS, service="ingest", route=UNKNOWN_ROUTE, code="200") == 2000
 
 
-@pytest.mark.requirement("A36")
 def test_the_store_tells_queues_waits_cost_and_what_was_set_aside(
     engine: Engine, metrics: Metrics, server: MetricsServer
 ) -> None:
@@ -151,7 +149,6 @@ def test_a_port_that_is_taken_is_a_fault_of_the_settings(metrics: Metrics, serve
         MetricsServer(metrics, address="127.0.0.1", port=server.port)
 
 
-@pytest.mark.requirement("A36")
 def test_reports_of_steps_are_counted_under_their_route(job_path: JobPath, metrics: Metrics) -> None:
     reporting = Reporting(attempts=job_path.attempts, workflows=job_path.workflows, metrics=metrics)
     assert TestClient(reporting.app()).post("/internal/jobs/j/attempts/1/status").status_code == 401
