@@ -6,6 +6,7 @@ from functools import partial
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from app.api.entrance import Entrance
 from app.api.errors import FieldError, bad_fields, not_found
@@ -21,6 +22,9 @@ class Events:
     def __init__(self, *, entrance: Entrance, jobs: Jobs) -> None:
         self._entrance = entrance
         self._jobs = jobs
+
+    def routes(self) -> list[Route]:
+        return [Route("/v1/fine_tuning/jobs/{job}/events", self.list, methods=["GET"])]
 
     async def list(self, request: Request) -> Response:
         tenant, job = self._entrance.admit(request).tenant.id, request.path_params["job"]

@@ -10,6 +10,7 @@ import anyio.to_thread
 from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from app.api.body import capped, expect_type, too_large
 from app.api.entrance import Entrance
@@ -22,6 +23,7 @@ from app.store.files import Files, StoredFile
 from trainer.contract.bucket import datasets
 
 REQUEST_BYTES = 512 << 20  # of an upload through the API; bigger datasets are put into the bucket directly
+FILES = "/v1/files"
 PURPOSE = "fine-tune"
 MOST_LISTED = 10_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
@@ -36,6 +38,14 @@ class FileRoutes:
         self._files = files
         self._buckets = buckets
         self._ids = ids
+
+    def routes(self) -> list[Route]:
+        return [
+            Route(FILES, self.create, methods=["POST"]),
+            Route(FILES, self.list, methods=["GET"]),
+            Route(f"{FILES}/{{file}}", self.retrieve, methods=["GET"]),
+            Route(f"{FILES}/{{file}}/content", self.content, methods=["GET"]),
+        ]
 
     async def create(self, request: Request) -> Response:
         tenant = self._entrance.admit(request).tenant

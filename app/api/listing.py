@@ -1,7 +1,7 @@
 """Pages of OpenAI's lists: `after=<last id>&limit=`; `has_more` always stands there, else clients ask on for ever."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -28,7 +28,7 @@ def page_of(request: Request, *, most: int = MOST) -> Page:
     return Page(request.query_params.get("after"), int(limit))
 
 
-def page(objects: list[dict[str, Any]], *, limit: int) -> Response:
+def page(objects: Sequence[Mapping[str, object]], *, limit: int) -> Response:
     """The first `limit` of the objects; one more was asked for, to know whether there are more."""
     shown = objects[:limit]
     body = {

@@ -1,26 +1,24 @@
-"""OpenAI's words for a job and ours: their request read as our own, our job shown as theirs."""
+"""OpenAI's words for a request, read as our own; our refusals told in theirs. The answer is job_object.py's."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from app.api.errors import FieldError, Problem, bad_fields, field_errors
-from app.contract.directory import PlatformEntry
-from app.contract.job import FinetuneRequest, JobState
-from app.jobs.admission import FILE_ID
-from app.store.jobs import Job
+from app.contract.job import FinetuneRequest
 
 # Our field -> OpenAI's, for the errors of rules that both APIs share.
 _FIELDS = {
     "modelId": "model",
     "datasetUrl": "training_file",
     "evaluationUrl": "validation_file",
+    "callbackUrl": "callback_url",
     "epochs": "n_epochs",
+    "batchRows": "batch_size",
+    "learningRateMultiplier": "learning_rate_multiplier",
 }
-_UPLOADED = re.compile(rf"s3://[^/]+/datasets/({FILE_ID.pattern})-[^/]*")
 _AUTO = "auto"
 
 
@@ -28,22 +26,38 @@ def _none_for_auto(value: object) -> object:
     return None if value == _AUTO else value
 
 
-def _auto_alone(value: object) -> object:
-    if value is not None and value != _AUTO:
-        raise ValueError("must be auto, the recipe decides it; POST /api/finetune takes a learningRate")
+def _none_offered(value: Sequence[object] | None) -> Sequence[object] | None:
+    if value:
+        raise ValueError("no integration is offered to a single job; where curves are shown is set for all jobs")
     return value
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Tunables(_Body):
-    """`hyperparameters`; rates and batch sizes are the recipe's."""
+    """`hyperparameters`; auto, like an absent one, is the recipe's value."""
 
-    n_epochs: Annotated[int | None, BeforeValidator(_none_for_auto)] = None
-    batch_size: Annotated[object, AfterValidator(_auto_alone)] = _AUTO
-    learning_rate_multiplier: Annotated[object, AfterValidator(_auto_alone)] = _AUTO
+    n_epochs: Annotated[int | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
+    batch_size: Annotated[int | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
+    learning_rate_multiplier: Annotated[float | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
+
+    def to_ours(self) -> dict[str, object]:
+        return {
+            "epochs": self.n_epochs,
+            "batchRows": self.batch_size,
+            "learningRateMultiplier": self.learning_rate_multiplier,
+        }
+
+
+class PreferenceTunables(Tunables):
+    """Those of `dpo`."""
+
+    beta: Annotated[float | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
+
+    def to_ours(self) -> dict[str, object]:
+        return {**super().to_ours(), "beta": self.beta, "objective": "dpo"}
 
 
 class Supervised(_Body):
@@ -52,15 +66,35 @@ class Supervised(_Body):
     hyperparameters: Tunables = Tunables()
 
 
-class Method(_Body):
-    """`method`: how the model is tuned."""
+class Preference(_Body):
+    """`method.dpo`."""
 
-    type: Literal["supervised"]
-    supervised: Supervised = Supervised()
+    hyperparameters: PreferenceTunables = PreferenceTunables()
+
+
+class Method(_Body):
+    """`method`: how the model is tuned. Reinforcement is not offered."""
+
+    type: Literal["supervised", "dpo"]
+    supervised: Supervised | None = None
+    dpo: Preference | None = None
+
+    @model_validator(mode="after")
+    def _of_its_type(self) -> "Method":
+        other = self.dpo if self.type == "supervised" else self.supervised
+        if other is not None:
+            raise ValueError(f"type is {self.type} and the other method's parameters are given; leave those out")
+        return self
+
+    @property
+    def tunables(self) -> Tunables:
+        if self.type == "dpo":
+            return (self.dpo or Preference()).hyperparameters
+        return (self.supervised or Supervised()).hyperparameters
 
 
 class CreateJob(_Body):
-    """Body of `POST /v1/fine_tuning/jobs`."""
+    """Body of `POST /v1/fine_tuning/jobs`; `callback_url` is ours."""
 
     model: str
     training_file: str
@@ -70,92 +104,63 @@ class CreateJob(_Body):
     metadata: dict[str, str] | None = None
     hyperparameters: Tunables | None = Field(None, description="OpenAI's older place of method.supervised's")
     method: Method | None = None
-    integrations: tuple[()] | None = Field(None, description="none are offered")
+    integrations: Annotated[list[Any] | None, AfterValidator(_none_offered)] = Field(
+        None, max_length=8, description="none are offered"
+    )
+    callback_url: str | None = Field(None, description="https URL that is told how the job ended")
 
-    @property
-    def tunables(self) -> Tunables:
-        if self.method is not None:
-            return self.method.supervised.hyperparameters
-        return self.hyperparameters or Tunables()
+    @model_validator(mode="after")
+    def _tunables_stand_once(self) -> "CreateJob":
+        if self.method is not None and self.hyperparameters is not None:
+            raise ValueError("method and hyperparameters are both given; keep method, which holds its own")
+        return self
 
     def to_request(self) -> FinetuneRequest:
-        """The same job in our own words. Raises ValidationError, in our words too."""
-        return FinetuneRequest.model_validate(
-            {
-                "modelId": self.model,
-                "datasetUrl": self.training_file,
-                "evaluationUrl": self.validation_file,
-                "suffix": self.suffix,
-                "seed": self.seed or 0,
-                "metadata": self.metadata or {},
-                "hyperparameters": {"epochs": self.tunables.n_epochs},
-            }
-        )
+        """The same job in our own words. Raises Problem 400 with every field, in OpenAI's."""
+        tunables = self.method.tunables if self.method else self.hyperparameters or Tunables()
+        try:
+            return FinetuneRequest.model_validate(
+                {
+                    "modelId": self.model,
+                    "datasetUrl": self.training_file,
+                    "evaluationUrl": self.validation_file,
+                    "callbackUrl": self.callback_url,
+                    "suffix": self.suffix,
+                    "seed": self.seed or 0,
+                    "metadata": self.metadata or {},
+                    "hyperparameters": tunables.to_ours(),
+                }
+            )
+        except ValidationError as error:
+            raise bad_fields(self.renamed(field_errors(error))) from error
+
+    def in_their_words(self, problem: Problem) -> Problem:
+        """A refusal of the rules that both APIs share, with the fields as they stand in this body."""
+        return bad_fields(self.renamed(problem.errors)) if problem.status == 400 and problem.errors else problem  # noqa: PLR2004
+
+    def renamed(self, errors: Sequence[FieldError]) -> list[FieldError]:
+        return [replace(error, place=self._place(error.place)) if error.in_body else error for error in errors]
+
+    def _place(self, place: tuple[str, ...]) -> tuple[str, ...]:
+        above = ("method", self.method.type) if self.method and place[:1] == ("hyperparameters",) else ()
+        return (*above, *(_FIELDS.get(step, step) for step in place))
 
 
-def wanted_of(body: bytes) -> FinetuneRequest:
-    """Body of `POST /v1/fine_tuning/jobs`. Raises Problem 400 with every field, in OpenAI's words."""
+def asked_of(body: bytes) -> CreateJob:
+    """The body. Raises Problem 400 with every field."""
     try:
-        return CreateJob.model_validate_json(body).to_request()
+        return CreateJob.model_validate_json(body)
     except ValidationError as error:
-        raise bad_fields(map(_renamed, field_errors(error))) from error
+        raise bad_fields(_without_branches(field_errors(error))) from error
 
 
-def in_their_words(problem: Problem) -> Problem:
-    """A refusal of the rules that both APIs share, with the fields as OpenAI's client knows them."""
-    if problem.status != 400:  # noqa: PLR2004
-        return problem
-    return bad_fields(map(_renamed, problem.errors))
-
-
-def _renamed(error: FieldError) -> FieldError:
-    return replace(error, place=tuple(_FIELDS.get(step, step) for step in error.place))
-
-
-def job_object(job: Job, platform: PlatformEntry) -> dict[str, Any]:
-    """A job as OpenAI's client reads it; `traceparent` and `attempt` are ours."""
-    training = job.envelope.training
-    bases = (name for name, entry in platform.catalogue.items() if entry.digest == training.base_digest)
-    tunables = {
-        "n_epochs": training.hyperparameters.epochs or _AUTO,
-        "batch_size": _AUTO,
-        "learning_rate_multiplier": _AUTO,
-    }
-    return {
-        "id": job.id,
-        "object": "fine_tuning.job",
-        "created_at": _unix(job.created_at),
-        "finished_at": _unix(job.finished_at),
-        "estimated_finish": None,
-        "status": job.state,
-        "model": next(bases, training.model),
-        "fine_tuned_model": training.version if job.state is JobState.SUCCEEDED else None,
-        "organization_id": job.tenant,
-        "training_file": _file(training.data),
-        "validation_file": _file(training.evaluation),
-        "result_files": [],
-        "trained_tokens": _whole(job.numbers.get("tokens")),
-        "seed": training.seed,
-        "hyperparameters": tunables,
-        "method": {"type": "supervised", "supervised": {"hyperparameters": tunables}},
-        "integrations": [],
-        "metadata": job.envelope.metadata,
-        "error": {"code": "job_failed", "message": job.error, "param": None} if job.error else None,
-        "attempt": job.attempt,
-        "traceparent": job.traceparent,
-    }
-
-
-def _file(url: str | None) -> str | None:
-    """The id of an uploaded file, from its key; another dataset keeps its URL."""
-    match = _UPLOADED.fullmatch(url or "")
-    return match.group(1) if match else url
-
-
-def _unix(moment: datetime | None) -> int | None:
-    return int(moment.timestamp()) if moment else None
-
-
-def _whole(figure: str | float | None) -> int | None:
-    """The store keeps figures as floats; clients read a count."""
-    return int(figure) if isinstance(figure, int | float) else None
+def _without_branches(errors: Sequence[FieldError]) -> list[FieldError]:
+    """One error for each place: pydantic names each form that a value could have had, `auto` and a number."""
+    branches = {"int", "float", "literal['auto']"}
+    places: dict[tuple[tuple[str, ...], str], FieldError] = {}
+    for error in errors:
+        place = tuple(step for step in error.place if step not in branches)
+        forms = len(place) < len(error.place)
+        made = replace(error, place=place, detail="must be auto or a number") if forms else error
+        places.setdefault((place, made.detail), made)
+    return list(places.values())

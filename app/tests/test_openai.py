@@ -96,7 +96,7 @@ def test_a_job_that_has_ended_is_not_cancelled_and_not_asked_again(api: Api, acm
     job = acme.fine_tuning.jobs.create(model="replies", training_file=URL)
     with writing(api.rows.jobs.engine) as connection:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(state=JobState.SUCCEEDED))
-    with pytest.raises(openai.ConflictError, match="nothing is left") as ended:
+    with pytest.raises(openai.ConflictError, match="nothing to cancel") as ended:
         acme.fine_tuning.jobs.cancel(job.id)
     assert (ended.value.code, ended.value.response.headers["x-should-retry"]) == ("job_ended", "false")
     assert acme.fine_tuning.jobs.retrieve(job.id).fine_tuned_model == f"replies-{job.id[:12]}"
@@ -188,19 +188,29 @@ def test_an_unknown_key_is_an_authentication_error(url: str) -> None:
         ({"validation_file": "s3://tenon-globex/rows"}, "validation_file", "own bucket"),
         ({"suffix": "No Label"}, "suffix", "match pattern"),
         ({"seed": -1}, "seed", "greater than"),
-        ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "integrations", "at most 0"),
+        ({"integrations": [{"type": "wandb", "wandb": {"project": "p"}}]}, "integrations", "no integration"),
         ({"hyperparameters": {"n_epochs": 1000}}, "hyperparameters.n_epochs", "less than"),
-        ({"hyperparameters": {"batch_size": 8}}, "hyperparameters.batch_size", "the recipe decides"),
+        ({"hyperparameters": {"n_epochs": "many"}}, "hyperparameters.n_epochs", "auto or a number"),
+        ({"hyperparameters": {"batch_size": 0}}, "hyperparameters.batch_size", "greater than"),
         (
-            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"learning_rate_multiplier": 2}}}},
+            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"learning_rate_multiplier": 1000}}}},
             "method.supervised.hyperparameters.learning_rate_multiplier",
-            "learningRate",
+            "less than",
         ),
-        ({"method": {"type": "dpo"}}, "method.type", "supervised"),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": -1}}}},
+            "method.dpo.hyperparameters.beta",
+            "greater than",
+        ),
+        ({"method": {"type": "dpo", "supervised": {}}}, "method", "leave those out"),
+        ({"method": {"type": "reinforcement"}}, "method.type", "supervised"),
+        ({"method": {"type": "dpo"}, "hyperparameters": {}}, None, "keep method"),
         ({"extra_body": {"priority": 1}}, "priority", "no field"),
     ],
 )
-def test_a_bad_field_is_named_in_openais_words(acme: OpenAI, fields: dict[str, Any], parameter: str, told: str) -> None:
+def test_a_bad_field_is_named_in_openais_words(
+    acme: OpenAI, fields: dict[str, Any], parameter: str | None, told: str
+) -> None:
     with pytest.raises(openai.BadRequestError, match=told) as refusal:
         acme.fine_tuning.jobs.create(**{"model": "replies", "training_file": URL, **fields})
     assert refusal.value.param == parameter
@@ -221,7 +231,7 @@ def test_a_bad_field_is_named_in_openais_words(acme: OpenAI, fields: dict[str, A
 def test_a_bad_upload_is_refused(api: Api, parts: dict[str, Any], status: int, field: str | None) -> None:
     answer = api.send("POST", "/v1/files", **parts)
     assert answer.status_code == status
-    assert field in {None, *(error["field"] for error in answer.json()["errors"])}
+    assert field in {None, *(error["field"] for error in answer.json()["invalidParams"])}
 
 
 def test_an_upload_above_the_cap_is_refused_before_it_is_read(api: Api) -> None:
@@ -234,7 +244,7 @@ def test_an_upload_above_the_cap_is_refused_before_it_is_read(api: Api) -> None:
 )
 def test_a_limit_that_is_none_is_refused(api: Api, limit: str, path: str) -> None:
     answer = api.send("GET", f"/v1/{path}", params={"limit": limit})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "limit")
+    assert (answer.status_code, answer.json()["invalidParams"][0]["field"]) == (400, "limit")
 
 
 def test_a_bucket_that_is_missing_is_503_with_the_remedy(s3: str, tmp_path: Path) -> None:
@@ -267,3 +277,48 @@ def test_no_row_means_no_file_even_when_the_bytes_arrived(
     answer = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", ROWS)})
     assert answer.status_code == 503
     assert api.send("GET", "/v1/files").json()["data"] == []
+
+
+@pytest.mark.requirement("A11")
+def test_a_method_comes_back_as_it_was_asked_for(api: Api, acme: OpenAI) -> None:
+    tunables = {"n_epochs": 2, "batch_size": 8, "learning_rate_multiplier": 0.5, "beta": 0.2}
+    method: Any = {"type": "dpo", "dpo": {"hyperparameters": tunables}}
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL, method=method)
+    assert job.method is not None
+    assert job.method.model_dump(exclude_unset=True) == method
+    stored = api.rows.jobs.get("acme", job.id)
+    assert stored is not None
+    asked = stored.envelope.training.hyperparameters
+    assert (asked.objective, asked.beta, asked.batch_rows, asked.learning_rate_multiplier) == ("dpo", 0.2, 8, 0.5)
+
+
+def test_auto_is_the_recipes_own_value(acme: OpenAI) -> None:
+    method: Any = {"type": "dpo", "dpo": {"hyperparameters": {"n_epochs": "auto", "beta": "auto"}}}
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL, method=method, integrations=[])
+    assert job.method is not None
+    assert job.method.dpo is not None
+    assert job.method.dpo.hyperparameters is not None
+    assert set(job.method.dpo.hyperparameters.model_dump().values()) == {"auto"}
+
+
+def test_a_job_is_paused_and_goes_on(acme: OpenAI) -> None:
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL)
+    assert acme.fine_tuning.jobs.pause(job.id).status == "paused"  # type: ignore[comparison-overlap]  # theirs are fewer
+    assert acme.fine_tuning.jobs.resume(job.id).status == "queued"
+
+
+def test_what_cannot_be_moved_is_409_and_not_asked_again(acme: OpenAI) -> None:
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL)
+    acme.fine_tuning.jobs.cancel(job.id)
+    for move in (acme.fine_tuning.jobs.pause, acme.fine_tuning.jobs.resume):
+        with pytest.raises(openai.ConflictError) as refusal:
+            move(job.id)
+        assert (refusal.value.code, refusal.value.response.headers["x-should-retry"]) == ("job_ended", "false")
+
+
+def test_a_model_is_retrieved_and_only_git_deletes_it(acme: OpenAI) -> None:
+    assert acme.models.retrieve("replies").owned_by == "acme"
+    with pytest.raises(openai.PermissionDeniedError, match="tenants/acme/models"):
+        acme.models.delete("replies")
+    with pytest.raises(openai.NotFoundError):
+        acme.models.retrieve("unheard-of")

@@ -1,0 +1,29 @@
+"""The routes that need a store, over their collaborators."""
+
+from starlette.routing import Route
+
+from app.api.entrance import Entrance
+from app.api.events import Events
+from app.api.files import FileRoutes
+from app.api.finetune import Ingest, Rows
+from app.api.job_object import Details
+from app.api.openai import FineTuning
+from app.buckets import Buckets
+from app.directory import Directory
+from app.jobs.ids import Ids
+from app.store.jobs import Job
+
+
+def fine_tuning(
+    *, entrance: Entrance, ingest: Ingest, directory: Directory, rows: Rows, buckets: Buckets | None
+) -> list[Route]:
+    """Jobs and all below them; files where there is an object store."""
+    jobs = FineTuning(entrance=entrance, ingest=ingest, directory=directory, jobs=rows.jobs, details=_nothing)
+    routes = [*jobs.routes(), *Events(entrance=entrance, jobs=rows.jobs).routes()]
+    if buckets is not None:
+        routes += FileRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids()).routes()
+    return routes
+
+
+def _nothing(_job: Job) -> Details:
+    return Details()
