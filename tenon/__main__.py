@@ -24,6 +24,7 @@ COMMANDS = {
     "data": ("tenon.data", "filter and tokenise the rows of a training job, and show what it would learn"),
     "train": ("tenon.train", "run one training job on this machine"),
     "up": ("tenon.up", "the whole job path on this machine"),
+    "jobs": ("tenon.jobs", "list, show, cancel, pause, resume, retry jobs; what they cost"),
     "promote": ("tenon.promote", "gate -> model record -> re-render -> commit"),
     "verify": ("tenon.verify", "whether a model version is what was published, and who signed it"),
     "demo": ("tenon.demo", "tenant file -> rendered tree -> proof -> job -> promotion, on this machine"),

@@ -1,6 +1,7 @@
 """Every place where a process can die, and drawn schedules of many: no job is lost, and none runs twice."""
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,25 @@ from app.tests.simulation import Chances, Simulation, hard, left, simulated
 
 TENANTS = ("acme", "globex", "initech")
 JOBS = 5  # of a drawn schedule
+
+
+def cancel(path: JobPath, job: str, tenant: str) -> None:
+    path.jobs.cancel(tenant, job)
+
+
+def pause(path: JobPath, job: str, tenant: str) -> None:
+    path.jobs.pause(tenant, job)
+
+
+def resume(path: JobPath, job: str, tenant: str) -> None:
+    path.jobs.resume(tenant, job)
+
+
+def retry(path: JobPath, job: str, tenant: str) -> None:
+    path.jobs.retry(job)
+
+
+WISHES = ((), (), (cancel,), (pause, resume), (pause, resume, pause), (pause, resume, cancel), (retry, retry))
 
 
 def entry(tenant: str) -> TenantEntry:
@@ -61,7 +81,7 @@ def check(simulation: Simulation, job: str, tenant: str) -> None:
     made = {name for name, (one, *_) in simulation.workflows.of.items() if one == job}
     assert made <= {f"ft-{job}-a{number}" for number in range(1, found.attempt + 1)}
     for number in range(1, found.attempt + 1):
-        ends = [text for text in told if text.startswith((f"attempt {number} succeeded", f"attempt {number} failed"))]
+        ends = [text for text in told if re.match(rf"attempt {number} (succeeded|failed|paused)", text)]
         assert len(ends) <= 1, told
     if found.state is JobState.SUCCEEDED:
         assert f"ft-{job}-a{found.attempt}" in made
@@ -106,8 +126,8 @@ def schedule(path: World, seed: int) -> None:
     acts: list[Callable[[], object]] = []
     for job, tenant in jobs.items():
         acts += [partial(path.accept, job, tenant)] * draw.choice((1, 1, 2))
-        wish = draw.choice((None, None, path.jobs.cancel))
-        acts += [partial(wish, tenant, job)] if wish else []
+        acts += [partial(wish, path, job, tenant) for wish in draw.choice(WISHES)]
+    draw.shuffle(acts)
     Chances(simulation, draw, acts).play(effects=150)
     for job, tenant in jobs.items():
         check(simulation, job, tenant)

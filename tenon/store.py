@@ -1,0 +1,41 @@
+"""The job store as operators' commands open it: by address, or by the folder of a `tenon up`."""
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tenon.home import Home
+from tenon.output import CommandError, ExitCode
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """`--home` and `--store-url`."""
+    parser.add_argument("--home", type=Path, default=Path(".cache/up"), help="folder of `tenon up` (default .cache/up)")
+    parser.add_argument("--store-url", default=os.environ.get("TENON_STORE_URL"), help="default: SQLite below --home")
+
+
+def opened(options: argparse.Namespace) -> "Engine":
+    """The store that the options name. Raises CommandError; exit 3 where it does not answer."""
+    from app.store.engine import StoreUnavailable, open_store
+
+    home = Home(options.home)
+    if not options.store_url and not home.store.exists():
+        raise CommandError(f"{options.home}: holds no store; give --home of a `tenon up`, or --store-url")
+    try:
+        return open_store(options.store_url or home.store_url)
+    except StoreUnavailable as error:
+        raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
+
+
+def operator() -> str:
+    """Who the audit says it was: an operator's own name on this machine, which nothing vouches for."""
+    import getpass
+
+    try:
+        return f"operator:{getpass.getuser()}"
+    except (KeyError, OSError):  # a user id without a name
+        return f"operator:{os.getuid()}"
