@@ -1,87 +1,147 @@
-"""The default broker: a durable queue in the store. What is acknowledged has been written to the disk."""
+"""The default broker: a durable queue in the store. What is acknowledged has been written to the disk.
 
-from datetime import UTC, datetime
+One row per message. A consumer takes rows by a lease, which a dead one's ends by itself; on PostgreSQL consumers pass
+by each other's rows (SKIP LOCKED), on SQLite they take turns. Rows of all topics are taken oldest first once due.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import anyio.to_thread
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, Row, and_, delete, insert, or_, select, update
 
 from app.broker import envelope as wire
-from app.broker.queue import BrokerUnavailable, Message
-from app.contract.internal import DEAD_LETTER_TOPIC, JOBS_TOPIC
+from app.broker import failures
+from app.broker.dead_letters import from_json, keep, to_json
+from app.broker.queue import BrokerUnavailable, Failure, Headers, Message
+from app.broker.topics import TOPICS, Topics
 from app.contract.job import JobEnvelope
 from app.store.engine import StoreUnavailable, reading, writing
-from app.store.tables import dead_letters, messages
+from app.store.tables import messages
+
+LEASE_SECONDS = 5.0  # a batch takes far less; past it, another consumer may do the same once more
+_PARTITION = 0
+
+
+class SqlOutlet:
+    """`Outlet` into the store."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def send(self, topic: str, *, key: bytes | None, headers: Headers, value: bytes | None, due_at: datetime) -> None:
+        row = {
+            "topic": topic,
+            "key": None if key is None else key.decode(),
+            "headers": to_json(headers),
+            "value": value or b"",
+            "attempts": 0,
+            "published_at": datetime.now(UTC),
+            "due_at": due_at,
+        }
+        with _told(), writing(self.engine) as connection:
+            connection.execute(insert(messages).values(row))
 
 
 class SqlPublisher:
-    """`Publisher` over the store."""
+    """`Publisher` into the store."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._outlet = SqlOutlet(engine)
 
-    async def publish(self, envelope: JobEnvelope, *, traceparent: str | None) -> None:
-        await anyio.to_thread.run_sync(self._write, envelope, traceparent)
+    async def publish(self, envelope: JobEnvelope, *, traceparent: str | None, tracestate: str | None = None) -> None:
+        headers = wire.raw(wire.headers(envelope, traceparent=traceparent, tracestate=tracestate))
+        await anyio.to_thread.run_sync(self._write, envelope, headers)
 
-    def _write(self, envelope: JobEnvelope, traceparent: str | None) -> None:
-        row = {
-            "topic": JOBS_TOPIC,
-            "headers": wire.headers(envelope, traceparent=traceparent),
-            "value": wire.value(envelope),
-            "key": envelope.tenant,
-            "attempts": 0,
-            "published_at": (now := datetime.now(UTC)),
-            "due_at": now,
-        }
-        try:
-            with writing(self.engine) as connection:
-                connection.execute(insert(messages).values(row))
-        except StoreUnavailable as error:
-            raise BrokerUnavailable(str(error)) from error
+    def _write(self, envelope: JobEnvelope, headers: Headers) -> None:
+        key, value = envelope.tenant.encode(), wire.value(envelope)
+        self._outlet.send(TOPICS.jobs, key=key, headers=headers, value=value, due_at=datetime.now(UTC))
 
 
 class SqlSubscriber:
-    """`Subscriber` over the store. Two of them may take one message: consumers are idempotent anyway."""
+    """`Subscriber` over the store."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, lease_seconds: float = LEASE_SECONDS, topics: Topics = TOPICS) -> None:
         self.engine = engine
+        self._lease = timedelta(seconds=lease_seconds)
+        self._topics = topics
+        self._held: set[int] = set()  # taken and not settled
+        self._done: set[int] = set()  # acknowledged, and not yet deleted
 
     def take(self, *, limit: int) -> list[Message]:
-        query = select(messages).where(messages.c.topic == JOBS_TOPIC).order_by(messages.c.id).limit(limit)
-        try:
+        self._delete_done()
+        with _told():
             with reading(self.engine) as connection:
-                if connection.execute(query.with_only_columns(messages.c.id).limit(1)).first() is None:
+                if connection.execute(select(messages.c.id).where(self._mine()).limit(1)).first() is None:
                     return []  # an idle consumer must not take the write lock
+            query = select(messages).where(self._mine()).order_by(messages.c.id).limit(limit)
             with writing(self.engine) as connection:
-                rows = connection.execute(query).all()
+                rows = connection.execute(query.with_for_update(skip_locked=True)).all()
                 taken = update(messages).where(messages.c.id.in_([row.id for row in rows]))
-                connection.execute(taken.values(attempts=messages.c.attempts + 1))
-        except StoreUnavailable as error:
-            raise BrokerUnavailable(str(error)) from error
-        return [Message(row.id, row.headers, row.value, row.attempts + 1) for row in rows]
+                connection.execute(taken.values(taken_until=datetime.now(UTC) + self._lease))
+        self._held = {row.id for row in rows}
+        return [_message(row) for row in rows]
 
     def acknowledge(self, message: Message) -> None:
-        try:
-            with writing(self.engine) as connection:
-                connection.execute(delete(messages).where(messages.c.id == message.id))
-        except StoreUnavailable as error:
-            raise BrokerUnavailable(str(error)) from error
+        self._held.discard(message.offset)
+        self._done.add(message.offset)
 
-    def reject(self, message: Message, *, reason: str) -> None:
-        row = {
-            "topic": DEAD_LETTER_TOPIC,
-            "position": str(message.id),
-            "headers": dict(message.headers),
-            "value": message.value,
+    def retry(self, message: Message, failure: Failure) -> bool:
+        if (level := self._topics.next_level(message.attempts)) is None:
+            return False
+        topic, seconds = level
+        now = datetime.now(UTC)
+        due = now + timedelta(seconds=seconds)
+        values = {
+            "topic": topic,
+            "headers": to_json(failures.failed(message, failure, now=now, due=due)),
             "attempts": message.attempts,
-            "reason": "poison",
-            "error": reason,
-            "redrives": 0,
-            "traceparent": message.headers.get("traceparent"),
-            "rejected_at": datetime.now(UTC),
+            "due_at": due,
+            "taken_until": None,
         }
+        with _told(), writing(self.engine) as connection:
+            connection.execute(update(messages).where(messages.c.id == message.offset).values(values))
+        self._held.discard(message.offset)
+        return True
+
+    def reject(self, message: Message, failure: Failure) -> None:
+        with _told(), writing(self.engine) as connection:
+            if connection.execute(delete(messages).where(messages.c.id == message.offset)).rowcount == 1:
+                keep(connection, message, failure)
+        self._held.discard(message.offset)
+
+    def close(self) -> None:
         try:
-            with writing(self.engine) as connection:
-                if connection.execute(delete(messages).where(messages.c.id == message.id)).rowcount == 1:
-                    connection.execute(insert(dead_letters).values(row))
-        except StoreUnavailable as error:
-            raise BrokerUnavailable(str(error)) from error
+            self._delete_done()
+        except BrokerUnavailable:
+            self._done.clear()
+
+    def _mine(self) -> Any:
+        """Due, and either held by us or by nobody that lives."""
+        now, columns = datetime.now(UTC), messages.c
+        free = or_(columns.taken_until.is_(None), columns.taken_until <= now, columns.id.in_(self._held))
+        return and_(columns.topic.in_(self._topics.taken), columns.due_at <= now, free)
+
+    def _delete_done(self) -> None:
+        if self._done:
+            with _told(), writing(self.engine) as connection:
+                connection.execute(delete(messages).where(messages.c.id.in_(self._done)))
+            self._done.clear()
+
+
+def _message(row: Row[Any]) -> Message:
+    headers = from_json(row.headers)
+    key = None if row.key is None else row.key.encode()
+    attempts = failures.attempts(headers)
+    return Message(row.topic, _PARTITION, row.id, key, headers, row.value, row.published_at, attempts)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except StoreUnavailable as error:
+        raise BrokerUnavailable(str(error)) from error

@@ -1,0 +1,112 @@
+"""Every broker behind one face, for the tests that hold of all of them."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import anyio
+from sqlalchemy import Engine, select
+
+from app.broker.consuming import drain
+from app.broker.dead_letters import DeadLetters
+from app.broker.queue import Headers, Message, Outlet, Publisher, Subscriber
+from app.broker.sql import SqlOutlet, SqlPublisher, SqlSubscriber
+from app.broker.topics import Topics
+from app.contract.job import JobEnvelope
+from app.store.engine import open_store, reading
+from app.store.tables import dead_letters
+
+SHORT = 0.2  # seconds of every retry level
+
+
+@dataclass
+class Broker:
+    """A broker of one kind with nothing in it, and the store beside it."""
+
+    engine: Engine
+    topics: Topics
+    publisher: Publisher
+    outlet: Outlet
+    new_subscriber: Callable[[], Subscriber]
+    keeps_tombstones: bool = False
+    begun: list[Subscriber] = field(default_factory=list)
+
+    def subscriber(self) -> Subscriber:
+        """One more consumer of the group."""
+        made = self.new_subscriber()
+        self.begun.append(made)
+        return made
+
+    def publish(self, *envelopes: JobEnvelope, traceparent: str | None = None, tracestate: str | None = None) -> None:
+        async def send() -> None:
+            for one in envelopes:
+                await self.publisher.publish(one, traceparent=traceparent, tracestate=tracestate)
+
+        anyio.run(send)
+
+    def put(self, value: bytes | None, headers: Headers, *, key: bytes | None = b"acme") -> None:
+        """A message that no publisher of ours would write."""
+        self.outlet.send(self.topics.jobs, key=key, headers=headers, value=value, due_at=datetime.now(UTC))
+
+    @property
+    def letters(self) -> DeadLetters:
+        return DeadLetters(self.engine)
+
+    def reasons(self) -> list[str]:
+        with reading(self.engine) as connection:
+            return [row.reason for row in connection.execute(select(dead_letters.c.reason))]
+
+    def close(self) -> None:
+        for subscriber in self.begun:
+            subscriber.close()
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = 30.0) -> None:
+    """The bound is against hanging alone."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.005)
+
+
+def taken(subscriber: Subscriber, *, at_least: int = 1) -> list[Message]:
+    """What the subscriber gives once it gives so many at a time."""
+    found: list[Message] = []
+
+    def enough() -> bool:
+        found[:] = subscriber.take(limit=1000)
+        return len(found) >= at_least
+
+    wait_until(enough)
+    return found
+
+
+def handle_until(
+    subscribers: Sequence[Subscriber], handle: Callable[[Message], None], *, until: Callable[[], bool]
+) -> None:
+    """Drain in turns until the condition holds."""
+
+    def done() -> bool:
+        for subscriber in subscribers:
+            drain(subscriber, handle)
+        return until()
+
+    wait_until(done)
+
+
+def short_levels(stem: str = "") -> Topics:
+    """The contract's topics below another stem, with short turns."""
+    names = Topics()
+    levels = tuple((f"{stem}{name}", SHORT) for name, _ in names.levels)
+    return Topics(f"{stem}{names.jobs}", levels, f"{stem}{names.dead_letters}", f"{stem}{names.group}")
+
+
+def open_broker(kind: str, folder: Path) -> Broker:
+    """A new broker of the kind."""
+    engine = open_store(f"sqlite:///{folder}/store.db")
+    topics = short_levels()
+    subscribe = partial(SqlSubscriber, engine, lease_seconds=60.0, topics=topics)
+    return Broker(engine, topics, SqlPublisher(engine), SqlOutlet(engine), subscribe)
