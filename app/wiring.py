@@ -1,15 +1,21 @@
 """URL -> adapter, only here: each process as its collaborators, made from the settings."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from app import directory as tenants
+from app.audit import StoredTrail
 from app.broker.queue import Publisher, Subscriber
 from app.broker.sql import SqlPublisher, SqlSubscriber
-from app.dispatcher import Dispatcher
+from app.directory import Directory
+from app.dispatcher import Dispatcher, Stores
+from app.identity.caller import Tokens
 from app.metrics import Metrics
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
@@ -18,6 +24,8 @@ from app.store.engine import open_store
 from app.store.figures import Figures
 from app.store.files import Files
 from app.store.jobs import Jobs
+from app.store.ledger import Ledger
+from app.store.probe import ask
 from app.telemetry import tracing
 from app.watcher import Watcher
 from app.workflows.controller import Controller
@@ -25,6 +33,11 @@ from app.workflows.folder import WorkflowsFolder
 from app.workflows.local import LocalWorkflows
 from app.workflows.step import Site
 from app.workflows.workflow import Workflows
+
+if TYPE_CHECKING:
+    from app.api.server import Border
+
+CREATED_AT_ONCE = 8  # workflows on their way to an API server
 
 
 @dataclass(frozen=True)
@@ -47,33 +60,57 @@ def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
     from app.api.finetune import Rows
     from app.buckets import Buckets
 
-    engine = open_store(settings.needed_store_url)
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
     return server.build(
-        directory=tenants.read(settings.directory_url),
+        directory=directory,
         publisher=_publisher(settings, engine),
         tracing=tracing("ingest", settings.trace_file),
         rows=Rows(Jobs(engine), Files(engine)),
         buckets=Buckets(settings.s3_url),
+        border=replace(_border(settings, directory, engine), metrics=metrics),
+    )
+
+
+def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border":
+    """How the API meets its callers. Raises AccessError."""
+    from app.api.readiness import Probe
+    from app.api.server import Border
+    from app.identity.keysets import KeySets
+    from app.identity.oidc import OidcTokens
+
+    tokens: list[Tokens] = [OidcTokens(directory, KeySets())]
+    if settings.workflows == "kubernetes" or settings.kubeconfig is not None:
+        from app.apiserver import from_kubeconfig_or_pod
+        from app.identity.serviceaccount import ServiceAccountTokens
+
+        tokens.append(ServiceAccountTokens(directory, from_kubeconfig_or_pod(settings.kubeconfig, os.environ)))
+    return Border(
+        tokens=tuple(tokens),
+        trail=StoredTrail(engine),
+        origins=settings.cors_origins,
+        probes=(Probe("store", partial(ask, engine)),),
     )
 
 
 def dispatcher(settings: Settings) -> Dispatcher:
-    """Raises SettingsError, StoreUnavailable, DirectoryError."""
-    engine = open_store(settings.needed_store_url)
+    """Raises SettingsError, StoreUnavailable, DirectoryError, AccessError."""
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
+    attempts = Attempts(engine)
     return Dispatcher(
         subscriber=_subscriber(settings, engine),
-        jobs=Jobs(engine),
-        attempts=Attempts(engine),
-        directory=tenants.read(settings.directory_url),
-        workflows=_workflows(settings),
+        stores=Stores(Jobs(engine), attempts, Ledger(engine)),
+        directory=directory,
+        workflows=_workflows(settings, directory, attempts),
         tracing=tracing("dispatcher", settings.trace_file),
+        at_once=1 if settings.workflows == "local" else CREATED_AT_ONCE,
     )
 
 
 def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    engine, found = open_store(settings.needed_store_url), _workflows(settings)
+    engine = open_store(settings.needed_store_url)
     attempts = Attempts(engine)
+    found = _workflows(settings, tenants.read(settings.directory_url), attempts, watched=True)
     reporting = Reporting(attempts=attempts, workflows=found, metrics=metrics).app()
     return WatcherParts(Watcher(attempts=attempts, workflows=found), Figures(engine, metrics), reporting)
 
@@ -106,13 +143,21 @@ def _expect_sql(settings: Settings) -> None:
         raise SettingsError(f"TENON_BROKER_URL: {settings.broker_url!r} is not served by this version; give `sql`")
 
 
-def _workflows(settings: Settings) -> Workflows:
-    return LocalWorkflows(WorkflowsFolder(_home(settings)), slots=settings.local_slots)
+def _workflows(settings: Settings, directory: Directory, attempts: Attempts, *, watched: bool = False) -> Workflows:
+    """watched: for who looks at workflows again and again. Raises SettingsError, AccessError."""
+    if settings.workflows != "kubernetes":
+        return LocalWorkflows(WorkflowsFolder(_home(settings)), slots=settings.local_slots)
+    from app.apiserver import from_kubeconfig_or_pod
+    from app.workflows.kubernetes import KubernetesWorkflows, Watched
+
+    api = from_kubeconfig_or_pod(settings.kubeconfig, os.environ)
+    found = Watched(api, directory) if watched else None
+    return KubernetesWorkflows(api, tenants=directory, tenant_of=attempts.tenant_of, watched=found)
 
 
 def _home(settings: Settings) -> Path:
     if settings.workflows != "local":
-        raise SettingsError(f"TENON_WORKFLOWS: {settings.workflows!r} is not served by this version; give `local`")
+        raise SettingsError(f"TENON_WORKFLOWS: {settings.workflows!r} is unknown; give `local` or `kubernetes`")
     if settings.home is None:
         raise SettingsError("TENON_HOME: not set; name the folder of the local workflows")
     return settings.home

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
@@ -14,7 +15,7 @@ from starlette.routing import Match, Router
 
 from app.broker.queue import BrokerUnavailable
 from app.buckets import BucketUnavailable, ObjectMissing
-from app.identity.caller import Unauthenticated
+from app.identity.caller import IssuerUnavailable, Unauthenticated
 from app.store.engine import StoreUnavailable
 
 RETRY_SECONDS = 5  # after an outage of a component
@@ -74,12 +75,21 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
             "title": title,
             "status": self.status,
             "detail": self.detail,
-            "instance": path,
-            "errors": [error.document() for error in self.errors],
+            "instance": quote(path),
+            "invalidParams": [error.document() for error in self.errors],
+            "errors": _texts_by_field(self.errors),
             "error": {"message": self.detail, "type": kind, "param": parameter, "code": self.code},
             "message": self.detail,
         }
         return JSONResponse(body, self.status, headers=self.headers, media_type="application/problem+json")
+
+
+def _texts_by_field(errors: Iterable[FieldError]) -> dict[str, list[str]]:
+    """For forms: what to show beside each field."""
+    texts: dict[str, list[str]] = {}
+    for error in errors:
+        texts.setdefault(error.field or "body", []).append(error.detail)
+    return texts
 
 
 def bad_fields(errors: Iterable[FieldError]) -> Problem:
@@ -114,6 +124,10 @@ def problem_of(error: Exception) -> Problem:
             return error
         case Unauthenticated():
             return Problem(401, "invalid_api_key", str(error), headers={"WWW-Authenticate": "Bearer"})
+        case IssuerUnavailable():
+            _log.warning("%s", error)
+            text = "the token cannot be checked now, its issuer does not answer; nothing was done, send it again"
+            return Problem(503, "issuer_unavailable", text, headers=retry)
         case ObjectMissing():
             return Problem(404, "object_not_found", str(error))
         case BucketUnavailable():
@@ -127,18 +141,21 @@ def problem_of(error: Exception) -> Problem:
             return Problem(503, "unavailable", text, headers=retry)
         case ClientDisconnect():
             return Problem(400, "body_incomplete", "the connection ended within the body; send the request again")
-        case _:  # Starlette raises it again after the answer, so the server logs it
+        case HTTPException():
+            return Problem(error.status_code, "invalid_request", error.detail)
+        case _:
             return Problem(500, "internal_error", "a fault of the service; report it with this x-request-id")
 
 
 async def answer(request: Request, error: Exception) -> Response:
-    """Exception handler of every type of exception."""
-    return problem_of(error).response(request.url.path)
+    """Exception handler of what nothing else has caught."""
+    _log.error("a fault of the service", exc_info=error)
+    return problem_of(error).response(request.scope["path"])
 
 
 async def answer_routing(request: Request, error: Exception) -> Response:
-    """Exception handler of Starlette's own 404, 405 and form errors; OPTIONS is answered from the same table."""
-    path = request.url.path
+    """Exception handler of Starlette's own 404 and 405; OPTIONS is answered from the same table."""
+    path = request.scope["path"]
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == 405:  # noqa: PLR2004
         allowed = {"Allow": ", ".join(sorted(_methods(request)))}
@@ -148,8 +165,7 @@ async def answer_routing(request: Request, error: Exception) -> Response:
         return Problem(405, "method_not_allowed", text, headers=allowed).response(path)
     if status == 404:  # noqa: PLR2004
         return Problem(404, "not_found", "there is no such path; README.md names those there are").response(path)
-    detail = error.detail if isinstance(error, HTTPException) else str(error)
-    return Problem(status, "invalid_request", detail).response(path)
+    return problem_of(error).response(path)
 
 
 def _methods(request: Request) -> set[str]:
@@ -164,13 +180,5 @@ def _methods(request: Request) -> set[str]:
     return methods
 
 
-HANDLERS: Mapping[Any, Any] = {
-    HTTPException: answer_routing,
-    Exception: answer,
-    # named one by one: what only `Exception` catches is logged as a fault of ours
-    **dict.fromkeys(
-        (Problem, Unauthenticated, ObjectMissing, BucketUnavailable, BrokerUnavailable, StoreUnavailable),
-        answer,
-    ),
-    ClientDisconnect: answer,
-}
+HANDLERS: Mapping[Any, Any] = {HTTPException: answer_routing, Exception: answer}
+"""Of what no route answers itself (guarded.py)."""

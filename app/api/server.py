@@ -1,24 +1,46 @@
 """The ingest API as one ASGI application. It knows its collaborators by what they do; wiring.py chooses them."""
 
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.correlation import Correlation
-from app.api.entrance import Entrance, RateLimit
+from app.api.cors import CrossOrigin
+from app.api.entrance import Entrance
 from app.api.errors import HANDLERS
-from app.api.events import Events
-from app.api.files import FileRoutes
 from app.api.finetune import Finetune, Ingest, Rows
-from app.api.openai import FineTuning, Models
+from app.api.guarded import Guarded
+from app.api.models import Models
+from app.api.rates import RateLimit
+from app.api.readiness import Probe, Readiness
+from app.api.routes import fine_tuning
+from app.audit import LoggedTrail, Trail
 from app.broker.queue import Publisher
 from app.buckets import Buckets
 from app.directory import Directory
-from app.identity.caller import Callers
+from app.identity.caller import Callers, Tokens
 from app.jobs.ids import Ids
+from app.metrics import Metrics
 from app.telemetry import Tracing
+
+PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json"})  # paths that ask nobody who calls
+SUBMIT = "/api/finetune"
+
+
+@dataclass(frozen=True)
+class Border:
+    """How the API meets those who call it."""
+
+    tokens: tuple[Tokens, ...] = ()  # kinds of JWT beside API keys
+    trail: Trail = field(default_factory=LoggedTrail)
+    origins: Collection[str] = ()  # of pages that may call from a browser
+    metrics: Metrics | None = None
+    probes: tuple[Probe, ...] = ()  # what has to answer before requests are sent here
 
 
 def build(
@@ -28,47 +50,49 @@ def build(
     tracing: Tracing,
     rows: Rows | None,
     buckets: Buckets | None,
-    ids: Ids | None = None,
+    border: Border | None = None,
 ) -> ASGIApp:
     """The application. Without rows (serverless, no store in reach) it serves `POST /api/finetune` and models only."""
-    drawn = ids or Ids()
-    entrance = Entrance(callers=Callers(directory), directory=directory, rates=RateLimit())
-    ingest = Ingest(directory=directory, publisher=publisher, rows=rows, tracing=tracing, ids=drawn)
+    met = border or Border()
+    entrance = Entrance(callers=Callers(directory, *met.tokens), directory=directory, rates=RateLimit())
+    ingest = Ingest(directory=directory, publisher=publisher, rows=rows, tracing=tracing, ids=Ids())
     routes = [
         Route("/healthz", healthy, methods=["GET"]),
-        Route("/api/finetune", Finetune(entrance=entrance, ingest=ingest).submit, methods=["POST"]),
-        Route("/v1/models", Models(entrance=entrance, directory=directory).list, methods=["GET"]),
+        Route("/readyz", Readiness(met.probes).answer, methods=["GET"]),
+        Route(SUBMIT, Finetune(entrance=entrance, ingest=ingest).submit, methods=["POST"]),
+        *Models(entrance=entrance, directory=directory).routes(),
     ]
     if rows is not None:
-        jobs = FineTuning(entrance=entrance, ingest=ingest, directory=directory, jobs=rows.jobs)
-        routes += _job_routes(jobs, Events(entrance=entrance, jobs=rows.jobs))
-        if buckets is not None:
-            routes += _file_routes(FileRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=drawn))
-    application = Starlette(routes=routes, exception_handlers=HANDLERS)
+        routes += fine_tuning(entrance=entrance, ingest=ingest, directory=directory, rows=rows, buckets=buckets)
+    guarded = [_guarded(route, entrance, met.trail) for route in routes]
+    application = Starlette(routes=guarded, exception_handlers=HANDLERS)
     application.router.redirect_slashes = False
-    return Correlation(application, tracing)
-
-
-def _job_routes(jobs: FineTuning, events: Events) -> list[Route]:
-    base = "/v1/fine_tuning/jobs"
-    return [
-        Route(base, jobs.create, methods=["POST"]),
-        Route(base, jobs.list, methods=["GET"]),
-        Route(f"{base}/{{job}}", jobs.retrieve, methods=["GET"]),
-        Route(f"{base}/{{job}}/cancel", jobs.cancel, methods=["POST"]),
-        Route(f"{base}/{{job}}/events", events.list, methods=["GET"]),
-    ]
-
-
-def _file_routes(files: FileRoutes) -> list[Route]:
-    return [
-        Route("/v1/files", files.create, methods=["POST"]),
-        Route("/v1/files", files.list, methods=["GET"]),
-        Route("/v1/files/{file}", files.retrieve, methods=["GET"]),
-        Route("/v1/files/{file}/content", files.content, methods=["GET"]),
-    ]
+    submit = next(route for route in guarded if route.path == SUBMIT)
+    return Correlation(CrossOrigin(_Shortcut(submit, application), met.origins), tracing, met.metrics)
 
 
 async def healthy(_request: Request) -> Response:
     """The process serves; components answer for themselves, so that none of them can restart it."""
     return JSONResponse({"status": "ok"})
+
+
+def _guarded(route: Route, entrance: Entrance, trail: Trail) -> Route:
+    if route.path in PUBLIC:
+        return route
+    inner = Guarded(route.endpoint, path=route.path, entrance=entrance, trail=trail)
+    return Route(route.path, inner, methods=route.methods)
+
+
+class _Shortcut:
+    """The busiest route is found by comparing its path: walking the table of routes costs as much as answering."""
+
+    def __init__(self, busiest: Route, others: Starlette) -> None:
+        self._busiest = busiest
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == self._busiest.path and scope["method"] == "POST":
+            scope["route"] = self._busiest
+            await self._busiest.app(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)

@@ -4,7 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from app.api.finetune import Rows
-from app.api.server import build
+from app.api.server import Border, build
+from app.audit import StoredTrail
 from app.broker.queue import Publisher
 from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.buckets import Buckets
@@ -58,7 +59,11 @@ REQUEST = {"modelId": "smollm2-135m", "datasetUrl": "s3://tenon-acme/datasets/ro
 
 
 def serve(
-    folder: Path, *tenants: TenantEntry, buckets: Buckets | None = None, publisher: Publisher | None = None
+    folder: Path,
+    *tenants: TenantEntry,
+    buckets: Buckets | None = None,
+    publisher: Publisher | None = None,
+    border: Border | None = None,
 ) -> Api:
     """The API over a new store in the folder."""
     engine = open_store(f"sqlite:///{folder}/store.db")
@@ -70,6 +75,7 @@ def serve(
         tracing=tracing("ingest", traces),
         rows=rows,
         buckets=buckets,
+        border=replace(border or Border(), trail=StoredTrail(engine)),
     )
     return Api(application, rows, SqlSubscriber(engine), traces)
 

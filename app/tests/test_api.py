@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.api.entrance import RateLimit
+from app.api.rates import RateLimit
 from app.api.server import build
 from app.broker.queue import BrokerUnavailable
 from app.broker.sql import SqlPublisher
@@ -85,7 +85,7 @@ def test_400_names_the_field(api: Api, body: Any, pointer: str, code: str) -> No
     answer = api.send("POST", "/api/finetune", content=content, headers={"Content-Type": "application/json"})
     problem = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
-    assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(pointer, code)]
+    assert [(error["pointer"], error["code"]) for error in problem["invalidParams"]] == [(pointer, code)]
     assert problem["status"] == 400
     assert problem["error"]["code"] == code
     assert problem["message"] == problem["detail"] == problem["error"]["message"]
@@ -93,7 +93,8 @@ def test_400_names_the_field(api: Api, body: Any, pointer: str, code: str) -> No
 
 def test_400_names_all_fields_and_repeats_no_value(api: Api) -> None:
     answer = api.submit({"modelId": 5, "callbackUrl": "https://user:hunter2@hooks.acme.example/", "x": "hunter2"})
-    assert {error["field"] for error in answer.json()["errors"]} == {"modelId", "datasetUrl", "x"}
+    assert set(answer.json()["errors"]) == {"modelId", "datasetUrl", "x"}
+    assert {error["field"] for error in answer.json()["invalidParams"]} == set(answer.json()["errors"])
     assert "hunter2" not in answer.text
     answer = api.submit({**REQUEST, "callbackUrl": "https://user:hunter2@hooks.acme.example/"})
     assert answer.status_code == 400
@@ -117,7 +118,7 @@ def test_no_body_makes_a_fault_of_ours(api: Api, body: dict[str, Any]) -> None:
         "POST", "/api/finetune", content=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
     assert answer.status_code in {202, 400, 403}
-    assert answer.status_code == 202 or answer.json()["errors"]
+    assert answer.status_code == 202 or answer.json()["invalidParams"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_401_without_a_known_key(api: Api, headers: dict[str, str], tenant: str 
 
 def test_403_for_another_tenants_id_in_the_body(api: Api) -> None:
     answer = api.submit({**REQUEST, "tenantId": "globex"})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (403, "#/tenantId")
+    assert (answer.status_code, answer.json()["invalidParams"][0]["pointer"]) == (403, "#/tenantId")
     assert api.submit({**REQUEST, "tenantId": "acme"}).status_code == 202
 
 
@@ -210,14 +211,14 @@ def test_422_for_one_key_with_another_request(fresh: Api) -> None:
     fresh.submit(headers=KEYED)
     answer = fresh.submit({**REQUEST, "seed": 7}, headers=KEYED)
     assert (answer.status_code, answer.headers["x-should-retry"]) == (422, "false")
-    assert answer.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert answer.json()["invalidParams"][0]["field"] == "Idempotency-Key"
     assert len(jobs_of(fresh)) == 1
 
 
 @pytest.mark.parametrize("key", ["", "with blank", "x" * 256])
 def test_400_for_a_key_that_is_none(api: Api, key: str) -> None:
     answer = api.submit(headers={"Idempotency-Key": key})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "Idempotency-Key")
+    assert (answer.status_code, answer.json()["invalidParams"][0]["field"]) == (400, "Idempotency-Key")
 
 
 def test_a_retry_of_openais_client_without_a_key_is_no_second_job(fresh: Api) -> None:
@@ -245,15 +246,21 @@ def test_429_above_the_tenants_rate(tmp_path: Path) -> None:
 def test_a_rate_is_a_bucket_that_fills_as_time_passes() -> None:
     now = [0.0]
     rates = RateLimit(clock=lambda: now[0])
-    assert [rates.wait_seconds("acme", 2) for _ in range(3)] == [0, 0, 0.5]
+    assert [rates.take("acme", 2).wait_seconds for _ in range(3)] == [0, 0, 0.5]
     now[0] = 0.5
-    assert [rates.wait_seconds("acme", 2) for _ in range(2)] == [0, 0.5]
+    assert [rates.take("acme", 2).wait_seconds for _ in range(2)] == [0, 0.5]
 
 
 class DeadBroker:
     """A broker that acknowledges nothing."""
 
-    async def publish(self, envelope: JobEnvelope, *, traceparent: str | None) -> None:  # noqa: ARG002
+    async def publish(
+        self,
+        envelope: JobEnvelope,  # noqa: ARG002
+        *,
+        traceparent: str | None,  # noqa: ARG002
+        tracestate: str | None = None,  # noqa: ARG002
+    ) -> None:
         raise BrokerUnavailable("no acknowledgement")
 
 

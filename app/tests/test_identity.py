@@ -1,5 +1,6 @@
 """Credentials: a caller is exactly one tenant, by its key alone."""
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +22,7 @@ def bearer(credential: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("tenant", ["acme", "globex"])
 def test_a_key_leads_to_its_tenant(callers: Callers, tenant: str) -> None:
-    caller = callers.of(bearer(KEYS[tenant]))
+    caller = anyio.run(callers.of, bearer(KEYS[tenant]))
     assert (caller.tenant, caller.actor) == (tenant, f"key:{tenant}")
 
 
@@ -38,13 +39,13 @@ def test_a_key_leads_to_its_tenant(callers: Callers, tenant: str) -> None:
         (bearer(KEYS["acme"].upper()), "unknown"),
         (bearer(KEYS["acme"].replace("_acme_", "_globex_")), "unknown"),
         (bearer(digest(KEYS["acme"])), "unknown"),
-        (bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0."), "no OIDC tokens"),
+        (bearer("eyJhbGciOiJub25lIn0.eyJzdWIiOiJhY21lIn0."), "no issuer that"),
         (bearer("ftk_acme_" + "é" * 30), "unknown"),
     ],
 )
 def test_a_missing_or_unknown_credential_is_nobody(callers: Callers, headers: dict[str, str], told: str) -> None:
     with pytest.raises(Unauthenticated, match=told) as refusal:
-        callers.of(headers)
+        anyio.run(callers.of, headers)
     assert KEYS["acme"] not in str(refusal.value)
 
 
@@ -77,4 +78,4 @@ def test_no_credential_matches_two_tenants(tmp_path_factory: pytest.TempPathFact
         entries.append(entry.model_copy(update={"credentials": (credential,)}))
     callers = Callers(read(write_directory(tmp_path_factory.mktemp("shared"), *entries)))
     for tenant, key in keys.items():
-        assert callers.of(bearer(key)).tenant == tenant
+        assert anyio.run(callers.of, bearer(key)).tenant == tenant
