@@ -36,6 +36,6 @@ def operator() -> str:
     import getpass
 
     try:
-        return f"operator:{getpass.getuser()}"
+        return f"user:{getpass.getuser()}"
     except (KeyError, OSError):  # a user id without a name
-        return f"operator:{os.getuid()}"
+        return f"user:{os.getuid()}"

@@ -52,7 +52,7 @@ def ask(engine: Engine, tmp_path: Path) -> Ask:
 def audited(engine: Engine) -> list[tuple[Any, ...]]:
     with reading(engine) as connection:
         rows = connection.execute(select(audit).order_by(audit.c.id)).all()
-    assert all(row.actor.startswith("operator:") for row in rows)
+    assert all(row.actor.startswith("user:") for row in rows)
     return [(row.tenant, row.action, row.resource, row.outcome) for row in rows]
 
 
