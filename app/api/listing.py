@@ -10,6 +10,7 @@ from app.api.errors import FieldError, bad_fields
 
 DEFAULT_LIMIT = 20
 MOST = 100
+_LONGEST_CURSOR = 18  # digits that a column of 64 bits holds
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,16 @@ def page_of(request: Request, *, most: int = MOST) -> Page:
     if not (limit.isascii() and limit.isdigit() and len(limit) <= len(str(most)) and 1 <= int(limit) <= most):
         raise bad_fields([FieldError(("limit",), "invalid", f"must be a number from 1 to {most}", in_body=False)])
     return Page(request.query_params.get("after"), int(limit))
+
+
+def cursor_of(after: str | None, prefix: str) -> int | None:
+    """The number in an id `<prefix>-<number>` after which a list or a stream goes on. Raises Problem 400."""
+    if after is None:
+        return None
+    number = after.removeprefix(f"{prefix}-")
+    if number == after or not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_CURSOR):
+        raise bad_fields([FieldError(("after",), "invalid", f"must be an id {prefix}-<number>", in_body=False)])
+    return int(number)
 
 
 def page(objects: Sequence[Mapping[str, object]], *, limit: int) -> Response:

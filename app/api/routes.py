@@ -2,6 +2,7 @@
 
 from starlette.routing import Route
 
+from app.api.checkpoints import CheckpointRoutes
 from app.api.entrance import Entrance
 from app.api.events import Events
 from app.api.files import FileRoutes
@@ -11,6 +12,7 @@ from app.api.openai import FineTuning
 from app.buckets import Buckets
 from app.directory import Directory
 from app.jobs.ids import Ids
+from app.store.checkpoints import Checkpoints
 from app.store.jobs import Job
 
 
@@ -19,7 +21,8 @@ def fine_tuning(
 ) -> list[Route]:
     """Jobs and all below them; files where there is an object store."""
     jobs = FineTuning(entrance=entrance, ingest=ingest, directory=directory, jobs=rows.jobs, details=_nothing)
-    routes = [*jobs.routes(), *Events(entrance=entrance, jobs=rows.jobs).routes()]
+    checkpoints = CheckpointRoutes(entrance=entrance, jobs=rows.jobs, checkpoints=Checkpoints(rows.jobs.engine))
+    routes = [*jobs.routes(), *Events(entrance=entrance, jobs=rows.jobs).routes(), *checkpoints.routes()]
     if buckets is not None:
         routes += FileRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids()).routes()
     return routes
