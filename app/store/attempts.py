@@ -105,6 +105,17 @@ class Attempts:
         """Live attempts whose workflow exists."""
         return self._attempts(and_(attempts.c.finished_at.is_(None), attempts.c.confirmed_at.is_not(None)))
 
+    def find(self, job: str, number: int) -> Attempt | None:
+        """An attempt with its job as it stands now, live or ended."""
+        found = self._attempts(and_(attempts.c.job == job, attempts.c.number == number))
+        return found[0] if found else None
+
+    def tenant_of(self, workflow: str) -> str | None:
+        """The tenant whose attempt the workflow of this name is; None: there is no such attempt."""
+        query = select(attempts.c.tenant).where(attempts.c.workflow == workflow)
+        with reading(self.engine) as connection:
+            return connection.execute(query).scalar()
+
     def confirm(self, attempt: Attempt) -> bool:
         """Note that the workflow of an attempt exists. False: the attempt has ended, the workflow must too."""
         with writing(self.engine) as connection:

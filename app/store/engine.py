@@ -1,20 +1,27 @@
 """The way into the store: one engine per process, short transactions, faults with a remedy."""
 
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    TimeoutError,  # noqa: A004 - SQLAlchemy's: no connection of the pool came free
+)
 
-from app.store.tables import metadata
+from app.store import postgresql, schema, sqlite
+from app.store.dialects import POSTGRESQL, SQLITE
+from app.store.schema import WrongRevision
 
 BUSY_SECONDS = 10  # how long a writer waits for another one before the store counts as locked
+_WHAT_TO_GIVE = "give sqlite:////absolute/path or postgresql+psycopg://user:password@host/database"
 
 
 class StoreUnavailable(Exception):  # noqa: N818 - the name is the fact
@@ -22,29 +29,61 @@ class StoreUnavailable(Exception):  # noqa: N818 - the name is the fact
 
 
 def open_store(url: str) -> Engine:
-    """An engine over the store, its tables made where they are missing. Raises StoreUnavailable."""
+    """An engine over the store. Raises StoreUnavailable.
+
+    A file of SQLite is made or migrated; PostgreSQL is migrated by `python -m app migrate` and only looked at here.
+    """
+    engine = connect(url)
+    try:
+        with _mended(engine):
+            if engine.dialect.name == SQLITE:
+                sqlite.prepare(engine)
+            else:
+                postgresql.expect_migrated(engine)
+    except StoreUnavailable:
+        engine.dispose()
+        raise
+    except (OSError, sqlite3.Error, WrongRevision) as error:
+        engine.dispose()
+        raise StoreUnavailable(f"store {shown(engine.url)}: {error}; {_remedy(engine, error)}") from error
+    return engine
+
+
+def migrate_store(url: str, *, to: str = schema.NEWEST) -> str | None:
+    """Bring a store to our revision, or back to an empty one; the revision it has then. Raises StoreUnavailable."""
+    engine = connect(url)
+    try:
+        with writing(engine) as connection:
+            schema.migrate(connection, to=to)
+            return schema.revision(connection)
+    except WrongRevision as error:
+        raise StoreUnavailable(f"store {shown(engine.url)}: {error}; {error.remedy}") from error
+    finally:
+        engine.dispose()
+
+
+def connect(url: str) -> Engine:
+    """An engine over the store as it is; nothing is looked at, made or migrated. Raises StoreUnavailable."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreUnavailable(f"TENON_STORE_URL: {url!r} is no URL; give sqlite:////absolute/path") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        raise StoreUnavailable(f"TENON_STORE_URL: {parsed!r} is not served by this version; give sqlite:////file")
-    try:
-        _use_write_ahead_log(Path(parsed.database))
-    except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"store {parsed!r}: {error}; {_REMEDY}") from error
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    with writing(engine) as connection:
-        metadata.create_all(connection)
-    return engine
+    except ArgumentError as error:  # its text may hold a password, and is not shown
+        raise StoreUnavailable(f"TENON_STORE_URL: is no URL; {_WHAT_TO_GIVE}") from error
+    if parsed.drivername in {"sqlite", "sqlite+pysqlite"} and parsed.database:
+        return sqlite.engine(parsed, busy_seconds=BUSY_SECONDS)
+    if parsed.drivername == "postgresql+psycopg":
+        return postgresql.engine(parsed, busy_seconds=BUSY_SECONDS)
+    raise StoreUnavailable(f"TENON_STORE_URL: {shown(parsed)} is not served; {_WHAT_TO_GIVE}")
 
 
 @contextmanager
 def reading(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection]:
-    """A transaction that sees one state of the store. Raises StoreUnavailable."""
-    with _mended(engine), engine.connect() as connection, connection.begin():
+    """A transaction that sees one state of the store. Raises StoreUnavailable.
+
+    tenant: whom it serves; PostgreSQL then shows no other tenant's rows, whatever the statement asks for.
+    """
+    options = postgresql.SNAPSHOT if engine.dialect.name == POSTGRESQL else {}
+    with _mended(engine), engine.connect().execution_options(**options) as connection, connection.begin():
+        _serve(connection, tenant)
         yield connection
 
 
@@ -52,25 +91,22 @@ def reading(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection
 def writing(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection]:
     """A transaction that is on the disk when the block has ended. Raises StoreUnavailable.
 
-    It takes SQLite's write lock at its beginning: what it read stays true until it commits.
+    SQLite has one at a time: what it read stays true until it commits. On PostgreSQL that holds for rows that were read
+    `with_for_update`, and for what `hold_tenant` guards. tenant: as in `reading`.
     """
-    with _mended(engine), engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+    with _mended(engine), engine.connect().execution_options(**sqlite.WRITES) as connection, connection.begin():
+        _serve(connection, tenant)
         yield connection
 
 
-_WRITES = "tenon_writes"
-_REMEDY = "make the folder, free space on the disk, make the file writable, or end the process that holds it"
+def shown(url: URL) -> str:
+    """A URL without its password, and without its options, which may hold another."""
+    return repr(url.set(query={}))
 
 
-def _use_write_ahead_log(path: Path) -> None:
-    """Turn the mode on for good, one process at a time: SQLite waits for no lock while it changes the mode."""
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-    finally:
-        os.close(folder)
+def _serve(connection: Connection, tenant: str | None) -> None:
+    if tenant is not None and connection.dialect.name == POSTGRESQL:
+        connection.execute(select(func.set_config("tenon.tenant", tenant, True)))  # noqa: FBT003 - until it ends
 
 
 @contextmanager
@@ -78,23 +114,25 @@ def _mended(engine: Engine) -> Iterator[None]:
     """Faults of the database itself; a broken constraint is the caller's fault and passes."""
     try:
         yield
-    except (DatabaseError, InterfaceError) as error:
+    except TimeoutError as error:
+        text = f"store {shown(engine.url)}: all connections are in use; {_remedy(engine)}"
+        raise StoreUnavailable(text) from error
+    except DBAPIError as error:
         if not _is_outage(error):
             raise
-        raise StoreUnavailable(f"store {engine.url!r}: {error.orig}; {_REMEDY}") from error
+        cause = " ".join(str(error.orig).split())
+        raise StoreUnavailable(f"store {shown(engine.url)}: {cause}; {_remedy(engine, error)}") from error
 
 
-def _is_outage(error: DatabaseError | InterfaceError) -> bool:
-    """sqlite3 calls outages OperationalError, and a file that is no database DatabaseError itself."""
-    return type(error.orig).__name__ in {"OperationalError", "DatabaseError", "InterfaceError"}
+def _is_outage(error: DBAPIError) -> bool:
+    """Outages are OperationalError; sqlite3 calls a file that is no database DatabaseError itself.
+
+    PostgreSQL has InternalError for a transaction that was ended from outside, or that a standby refuses to write.
+    """
+    return isinstance(error, OperationalError | InterfaceError | InternalError) or type(error) is DatabaseError
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says so, see _begin_sqlite
-    for pragma in ("synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _remedy(engine: Engine, error: Exception | None = None) -> str:
+    if isinstance(error, WrongRevision):
+        return error.remedy
+    return sqlite.REMEDY if engine.dialect.name == SQLITE else postgresql.REMEDY

@@ -76,6 +76,7 @@ attempts = Table(
     Column("finished_at", Moment),
     Index("attempts_by_end", "finished_at", "confirmed_at"),
     Index("attempts_by_tenant", "tenant", "finished_at"),
+    Index("attempts_by_age", "created_at", "job"),
 )
 
 events = Table(

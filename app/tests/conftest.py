@@ -1,12 +1,14 @@
 """Fixtures that more than one test file of the services uses."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import Engine
 
-from app.store.engine import open_store
+from app.store.engine import migrate_store, open_store
+from app.tests import postgres as real
 from app.tests.local import JobPath
 
 
@@ -24,3 +26,22 @@ def job_path(tmp_path: Path) -> Iterator[JobPath]:
     made = JobPath(tmp_path / "home")
     yield made
     made.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(absent: Callable[[str], None]) -> Iterator[real.PostgresServer]:
+    """A real PostgreSQL; its folder is outside pytest's, which no other user may enter."""
+    if (programs := real.programs()) is None:
+        absent(real.REMEDY)
+        return
+    with TemporaryDirectory(prefix="tenon-postgresql-") as folder:
+        server = real.PostgresServer(Path(folder), programs)
+        migrate_store(server.make_database(real.TEMPLATE))
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def postgres(postgres_server: real.PostgresServer) -> str:
+    """The URL of a new store in the real PostgreSQL, as its owner."""
+    return postgres_server.make_database(template=real.TEMPLATE)

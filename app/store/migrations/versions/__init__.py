@@ -1,0 +1,1 @@
+"""One module per revision; app/store/schema.py says what their names mean."""
