@@ -26,6 +26,7 @@ COMMANDS = {
     "up": ("tenon.up", "the whole job path on this machine"),
     "jobs": ("tenon.jobs", "list, show, cancel, pause, resume, retry jobs; what they cost"),
     "promote": ("tenon.promote", "gate -> model record -> re-render -> commit"),
+    "audit": ("tenon.audit", "verify the record of who changed what"),
     "verify": ("tenon.verify", "whether a model version is what was published, and who signed it"),
     "demo": ("tenon.demo", "tenant file -> rendered tree -> proof -> job -> promotion, on this machine"),
 }
