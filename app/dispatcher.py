@@ -61,7 +61,6 @@ class Dispatcher:
         workflows: Workflows,
         tracing: Tracing,
         at_once: int = 1,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.subscriber = subscriber
         self.jobs, self.attempts, self.ledger = stores.jobs, stores.attempts, stores.ledger
@@ -69,7 +68,7 @@ class Dispatcher:
         self.workflows = workflows
         self.tracing = tracing
         self.at_once = at_once
-        self._clock = clock
+        self.clock: Callable[[], float] = time.monotonic
         self._not_before: dict[str, float] = {}  # workflow -> when it is asked for again
 
     def round(self) -> None:
@@ -127,7 +126,7 @@ class Dispatcher:
 
     def _make_workflows(self) -> None:
         """A workflow for every attempt that is not known to have one; what one of them lacks holds up no other."""
-        now = self._clock()
+        now = self.clock()
         found = self.attempts.unconfirmed()
         self._not_before = {each.workflow: at for each in found if (at := self._not_before.get(each.workflow, 0)) > now}
         due = [attempt for attempt in found if attempt.workflow not in self._not_before]
@@ -185,7 +184,7 @@ class Dispatcher:
             self.attempts.finish(attempt, Move.FAIL, error=str(refused), code=refused.code)
             return
         log.warning("%s; asking again in %.0f s", refused, ASK_AGAIN_SECONDS)
-        self._not_before[attempt.workflow] = self._clock() + ASK_AGAIN_SECONDS
+        self._not_before[attempt.workflow] = self.clock() + ASK_AGAIN_SECONDS
 
 
 def cap_of(tenant: TenantEntry) -> int:

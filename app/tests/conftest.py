@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine
@@ -11,11 +12,23 @@ from app.store.engine import migrate_store, open_store
 from app.tests import postgres as real
 from app.tests.local import JobPath
 
+if TYPE_CHECKING:
+    from app.tests.cluster import RealCluster
+
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """A new store."""
     made = open_store(f"sqlite:///{tmp_path}/store.db")
+    yield made
+    made.dispose()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def any_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """A new store on each database."""
+    is_file = request.param == "sqlite"
+    made = open_store(f"sqlite:///{tmp_path}/store.db" if is_file else request.getfixturevalue("postgres"))
     yield made
     made.dispose()
 
@@ -45,3 +58,17 @@ def postgres_server(absent: Callable[[str], None]) -> Iterator[real.PostgresServ
 def postgres(postgres_server: real.PostgresServer) -> str:
     """The URL of a new store in the real PostgreSQL, as its owner."""
     return postgres_server.make_database(template=real.TEMPLATE)
+
+
+@pytest.fixture(scope="session")
+def real_cluster(absent: Callable[[str], None]) -> Iterator["RealCluster"]:
+    """A kube-apiserver with the rendered rights (tier test-apiserver)."""
+    from controlplane.binaries import MissingToolError
+
+    from app.tests.cluster import real_cluster as started
+
+    try:
+        with started() as made:
+            yield made
+    except MissingToolError as error:
+        absent(str(error))

@@ -15,10 +15,11 @@ from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.contract.directory import TenantEntry
 from app.contract.job import JobEnvelope, JobState, workflow_name
 from app.directory import read
-from app.dispatcher import Dispatcher
+from app.dispatcher import Dispatcher, Stores
 from app.store.attempts import Attempts
 from app.store.engine import open_store, reading
 from app.store.jobs import Jobs
+from app.store.ledger import Ledger
 from app.store.tables import dead_letters
 from app.telemetry import tracing
 from app.tests.cast import tenant_entry, write_directory
@@ -97,8 +98,7 @@ class JobPath:
     def dispatcher(self, workflows: Workflows | None = None) -> Dispatcher:
         return Dispatcher(
             subscriber=SqlSubscriber(self.engine, lease_seconds=0),  # whoever took a message before is dead
-            jobs=self.jobs,
-            attempts=self.attempts,
+            stores=Stores(self.jobs, self.attempts, Ledger(self.engine)),
             directory=self.directory,
             workflows=workflows or self.workflows,
             tracing=self.tracing,

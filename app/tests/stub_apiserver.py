@@ -97,6 +97,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.cluster.changed:
             if name in self.cluster.objects.setdefault(path, {}):
                 return self._fail(409, f'workflows.argoproj.io "{name}" already exists')
+            body["metadata"] |= {
+                "namespace": path.split("/")[-2],
+                "creationTimestamp": f"2026-01-01T00:00:{len(self.cluster.history) % 60:02}Z",
+            }
             made = self.cluster._note(path, "ADDED", body)
         for hook in self.cluster.hooks:
             hook(path, made)
@@ -194,8 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _matches(body: Object, query: dict[str, str]) -> bool:
-    wanted = dict(pair.split("=", 1) for pair in query.get("labelSelector", "").split(",") if pair)
-    return all(body["metadata"].get("labels", {}).get(name) == value for name, value in wanted.items())
+    """Equality and existence, as in `app=x,job`."""
+    labels = body["metadata"].get("labels", {})
+    wanted = [each.partition("=") for each in query.get("labelSelector", "").split(",") if each]
+    return all(name in labels and (not sign or labels[name] == value) for name, sign, value in wanted)
 
 
 def _merged(body: Object, patch: Object) -> Object:

@@ -139,13 +139,15 @@ def test_a_job_whose_tenant_was_removed_fails_and_says_so(job_path: JobPath) -> 
     assert (found.state, found.error) == (JobState.FAILED, "the tenant is no longer in the tenant directory")
 
 
-def test_a_job_cancelled_before_its_workflow_was_made_gets_none(job_path: JobPath) -> None:
+def test_a_job_cancelled_before_its_workflow_was_made_runs_no_step(job_path: JobPath) -> None:
     job_path.jobs.insert_or_ignore(envelope("job"), traceparent=None)
     job_path.attempts.begin("job", cap=1)
     job_path.jobs.cancel("acme", "job")
-    job_path.dispatcher().round()
-    assert job_path.workflows.list() == []
-    assert job_path.attempts.live() == {}
+    job_path.dispatcher().round()  # takes the name, so that no other dispatcher can still make it
+    job_path.run(job_path.controller(), until=lambda: job_path.attempts.live() == {})
+    (status,) = job_path.workflows.list()
+    assert (status.phase, status.started_at) == (Phase.FAILED, None)
+    assert job_path.state("job") is JobState.CANCELLED
 
 
 def test_a_workflow_that_was_made_but_not_noted_is_stopped_with_its_cancelled_job(job_path: JobPath) -> None:

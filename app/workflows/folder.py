@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -63,13 +63,13 @@ class WorkflowsFolder:
 
     def workflow(self, name: str) -> LocalWorkflow | None:
         with _served(self.folder):
-            path = self._place(name) / "workflow.json"
-            return LocalWorkflow.model_validate_json(path.read_bytes()) if path.exists() else None
+            content = _read(self._place(name) / "workflow.json")
+            return LocalWorkflow.model_validate_json(content) if content is not None else None
 
     def progress(self, name: str) -> Progress:
         with _served(self.folder):
-            path = self._place(name) / "status.json"
-            return Progress.model_validate_json(path.read_bytes()) if path.exists() else Progress()
+            content = _read(self._place(name) / "status.json")
+            return Progress.model_validate_json(content) if content is not None else Progress()
 
     def keep(self, name: str, progress: Progress) -> None:
         """Replace the progress atomically."""
@@ -77,9 +77,8 @@ class WorkflowsFolder:
             _replace(self._place(name) / "status.json", progress.model_dump_json(by_alias=True).encode())
 
     def ask_to_stop(self, name: str) -> None:
-        with _served(self.folder):
-            if (place := self._place(name)).exists():
-                (place / "stop").touch()
+        with _served(self.folder), suppress(FileNotFoundError):
+            (self._place(name) / "stop").touch()
 
     def is_to_stop(self, name: str) -> bool:
         return (self._place(name) / "stop").exists()
@@ -107,9 +106,8 @@ class WorkflowsFolder:
         if not _NAME.fullmatch(name):
             return False
         with _served(self.folder):
-            path = self._place(name) / "token.sha256"
-            known = path.read_text() if path.exists() else ""
-        return hmac.compare_digest(known.encode(), hashlib.sha256(token.encode()).hexdigest().encode())
+            known = _read(self._place(name) / "token.sha256") or b""
+        return hmac.compare_digest(known, hashlib.sha256(token.encode()).hexdigest().encode())
 
     def _place(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -123,6 +121,15 @@ def _served(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WorkflowsUnavailable(f"{path}: {error}; free space on the disk or make it writable") from error
+
+
+def _read(path: Path) -> bytes | None:
+    """None: there is no such file. A disk that is away is an outage and no missing file."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        path.parents[2].stat()  # the home itself
+        return None
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,0 +1,77 @@
+"""A real kube-apiserver with what the rendered tree gives our services: namespaces, accounts, rights, admission."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from controlplane.api import Api
+from controlplane.documents import Document, read_documents
+from controlplane.server import ControlPlane, control_plane
+
+from app.kubeconfig import Access
+from app.tests.backends import TENANTS, RealAdmin
+from app.workflows.manifest import workflows_path
+
+WORKFLOW = ("argoproj.io/v1alpha1", "Workflow")
+WORKLOAD = ("kueue.x-k8s.io/v1beta2", "Workload")
+SYSTEM = "tenon-system"
+_RENDERED = Path(__file__).parents[2] / "rendered"
+_RIGHTS = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+_POLICIES = ("tenon-workflows", "tenon-tenant-label")
+
+
+@dataclass
+class RealCluster:
+    """The server, and what the tests may do with it."""
+
+    plane: ControlPlane
+    admin: RealAdmin
+
+    @property
+    def api(self) -> Api:
+        return self.plane.api
+
+    def access(self, account: str) -> Access:
+        """One of our services, by a token of its own account."""
+        asked = self.api.http.post(
+            f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{account}/token", json={"spec": {"expirationSeconds": 3600}}
+        )
+        token = asked.raise_for_status().json()["status"]["token"]
+        return Access(self.plane.url, ssl.create_default_context(cafile=self.plane.certificate), token=str(token))
+
+    def clear(self) -> None:
+        """No Workflow and no pod is left of other tests."""
+        for tenant in TENANTS.values():
+            namespace = tenant.training_namespace
+            for path in (workflows_path(namespace), f"/api/v1/namespaces/{namespace}/pods"):
+                query = {"gracePeriodSeconds": "0"}
+                self.api.http.delete(path, params=query).raise_for_status()
+
+
+@contextmanager
+def real_cluster() -> Iterator[RealCluster]:
+    """Raises MissingToolError, NotReadyError."""
+    with control_plane() as plane:
+        found = read_documents(next(path for path in _RENDERED.iterdir() if path.is_dir()))
+        ours = [each for each in found if _is_ours(each)]
+        plane.api.install([WORKFLOW, WORKLOAD])
+        answers = plane.api.establish(ours)
+        answers += [plane.api.apply(each, dry_run=False) for each in ours if each.kind[1] in _RIGHTS]
+        policies = [each for each in found if each.body["metadata"]["name"] in _POLICIES]
+        answers += [plane.api.apply(each, dry_run=False) for each in policies]
+        refused = [str(answer) for answer in answers if not answer.accepted]
+        assert not refused, refused
+        yield RealCluster(plane, RealAdmin(plane.api.http))
+
+
+def _is_ours(document: Document) -> bool:
+    """Of the two tenants' training namespaces and of our services' own; and who may review tokens."""
+    body = document.body
+    namespaces = {SYSTEM, *(tenant.training_namespace for tenant in TENANTS.values())}
+    if body["kind"] == "Namespace":
+        return body["metadata"]["name"] in namespaces
+    if body["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+        return bool(body["metadata"]["name"] == "tenon-token-reviewer")
+    return body["metadata"].get("namespace") in namespaces and body["kind"] in (*_RIGHTS, "ServiceAccount")
