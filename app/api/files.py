@@ -4,7 +4,6 @@ import hashlib
 import re
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import anyio.to_thread
 from starlette.datastructures import FormData, UploadFile
@@ -14,17 +13,22 @@ from starlette.routing import Route
 
 from app.api.body import capped, expect_type, too_large
 from app.api.entrance import Entrance
-from app.api.errors import FieldError, bad_fields, not_found
+from app.api.errors import FieldError, Problem, bad_fields, not_found
+from app.api.job_object import RESULT
 from app.api.listing import page, page_of
+from app.api.shapes import DeletedFile, FileObject
 from app.buckets import Buckets
 from app.contract.directory import TenantEntry
 from app.jobs.ids import Ids
 from app.store.files import Files, StoredFile
-from trainer.contract.bucket import datasets
+from app.store.jobs import Job, Jobs
+from trainer.contract.bucket import METRICS, attempt, datasets
 
 REQUEST_BYTES = 512 << 20  # of an upload through the API; bigger datasets are put into the bucket directly
 FILES = "/v1/files"
 PURPOSE = "fine-tune"
+RESULTS = "fine-tune-results"
+FILE_PREFIX = "file-"
 MOST_LISTED = 10_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_LENGTH = 80
@@ -33,9 +37,10 @@ _NAME_LENGTH = 80
 class FileRoutes:
     """The routes. A file is listed once its bytes are in the bucket."""
 
-    def __init__(self, *, entrance: Entrance, files: Files, buckets: Buckets, ids: Ids) -> None:
+    def __init__(self, *, entrance: Entrance, files: Files, jobs: Jobs, buckets: Buckets, ids: Ids) -> None:
         self._entrance = entrance
         self._files = files
+        self._jobs = jobs
         self._buckets = buckets
         self._ids = ids
 
@@ -44,6 +49,7 @@ class FileRoutes:
             Route(FILES, self.create, methods=["POST"]),
             Route(FILES, self.list, methods=["GET"]),
             Route(f"{FILES}/{{file}}", self.retrieve, methods=["GET"]),
+            Route(f"{FILES}/{{file}}", self.delete, methods=["DELETE"]),
             Route(f"{FILES}/{{file}}/content", self.content, methods=["GET"]),
         ]
 
@@ -57,17 +63,31 @@ class FileRoutes:
             if (upload.size or 0) > most:
                 raise too_large(most)
             stored = await anyio.to_thread.run_sync(self._keep, tenant, upload)
-        return JSONResponse(file_object(stored))
+        return JSONResponse(file_object(stored), headers={"Location": f"{FILES}/{stored.id}"})
 
     async def retrieve(self, request: Request) -> Response:
         return JSONResponse(file_object(await self._own(request)))
 
     async def content(self, request: Request) -> Response:
-        tenant, file = self._entrance.admit(request).tenant, request.path_params["file"]
-        stored = await self._row(tenant.id, file)
+        tenant = self._entrance.admit(request).tenant
+        stored = await self._own(request)
         chunks = await anyio.to_thread.run_sync(self._buckets.read, tenant.bucket, stored.key)
         headers = {"Content-Length": str(stored.bytes), "Content-Disposition": "attachment"}
         return StreamingResponse(chunks, headers=headers, media_type="application/octet-stream")
+
+    async def delete(self, request: Request) -> Response:
+        """A job that waits for the file will fail and say so; those that have read it go on."""
+        tenant, stored = self._entrance.admit(request).tenant, await self._own(request)
+        if stored.purpose == RESULTS:
+            raise Problem(403, "result_file", "figures of a job are kept as long as its job; nothing deletes them")
+
+        def remove() -> None:
+            self._buckets.delete(tenant.bucket, stored.key)
+            self._files.delete(tenant.id, stored.id)
+
+        await anyio.to_thread.run_sync(remove)
+        deleted: DeletedFile = {"id": stored.id, "object": "file", "deleted": True}
+        return JSONResponse(deleted)
 
     async def list(self, request: Request) -> Response:
         tenant = self._entrance.admit(request).tenant
@@ -76,18 +96,34 @@ class FileRoutes:
         return page([file_object(file) for file in await anyio.to_thread.run_sync(read)], limit=wanted.limit)
 
     async def _own(self, request: Request) -> StoredFile:
-        tenant = self._entrance.admit(request).tenant
-        return await self._row(tenant.id, request.path_params["file"])
+        return await anyio.to_thread.run_sync(
+            self._found, self._entrance.admit(request).tenant, request.path_params["file"]
+        )
 
-    async def _row(self, tenant: str, file: str) -> StoredFile:
-        stored = await anyio.to_thread.run_sync(self._files.get, tenant, file)
-        if stored is None:
-            raise not_found("file")
-        return stored
+    def _found(self, tenant: TenantEntry, file: str) -> StoredFile:
+        if stored := self._files.get(tenant.id, file):
+            return stored
+        if file.startswith(RESULT) and (job := self._jobs.get(tenant.id, file.removeprefix(RESULT))):
+            return self._result(tenant, job)
+        raise not_found("file")
+
+    def _result(self, tenant: TenantEntry, job: Job) -> StoredFile:
+        """A job's figures, step by step, where its last attempt left them. Raises ObjectMissing."""
+        key = f"{attempt(job.id, job.attempt)}/{METRICS}"
+        return StoredFile(
+            id=f"{RESULT}{job.id}",
+            tenant=tenant.id,
+            filename=METRICS,
+            bytes=self._buckets.size(tenant.bucket, key),
+            purpose=RESULTS,
+            key=key,
+            sha256=None,
+            created_at=job.finished_at or job.created_at,
+        )
 
     def _keep(self, tenant: TenantEntry, upload: UploadFile) -> StoredFile:
         """Bytes first, row last: a fault between the two leaves an unlisted object, never a row without bytes."""
-        file = f"file-{self._ids.draw()}"
+        file = FILE_PREFIX + self._ids.draw()
         key = datasets(f"{file}-{safe_name(upload.filename or '')}")
         upload.file.seek(0)
         sha256 = hashlib.file_digest(upload.file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -107,7 +143,7 @@ class FileRoutes:
         return stored
 
 
-def file_object(file: StoredFile) -> dict[str, Any]:
+def file_object(file: StoredFile) -> FileObject:
     """A file as OpenAI's client reads it; `sha256` is ours."""
     return {
         "id": file.id,
@@ -115,7 +151,7 @@ def file_object(file: StoredFile) -> dict[str, Any]:
         "bytes": file.bytes,
         "created_at": int(file.created_at.timestamp()),
         "filename": file.filename,
-        "purpose": file.purpose,
+        "purpose": "fine-tune-results" if file.purpose == RESULTS else "fine-tune",
         "status": "processed",
         "expires_at": None,
         "status_details": None,

@@ -9,6 +9,7 @@ from app.api.files import FileRoutes
 from app.api.finetune import Ingest, Rows
 from app.api.job_object import Details
 from app.api.openai import FineTuning
+from app.api.uploads import UploadRoutes
 from app.buckets import Buckets
 from app.directory import Directory
 from app.jobs.ids import Ids
@@ -24,7 +25,9 @@ def fine_tuning(
     checkpoints = CheckpointRoutes(entrance=entrance, jobs=rows.jobs, checkpoints=Checkpoints(rows.jobs.engine))
     routes = [*jobs.routes(), *Events(entrance=entrance, jobs=rows.jobs).routes(), *checkpoints.routes()]
     if buckets is not None:
-        routes += FileRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids()).routes()
+        files = FileRoutes(entrance=entrance, files=rows.files, jobs=rows.jobs, buckets=buckets, ids=Ids())
+        uploads = UploadRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids())
+        routes += [*files.routes(), *uploads.routes()]
     return routes
 
 

@@ -1,49 +1,38 @@
 """The unmodified `openai` client against the ingest API over loopback, with uploads into a real SeaweedFS."""
 
+import hashlib
+import io
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import boto3
+import httpx
 import openai
 import pytest
 from openai import OpenAI
 from sqlalchemy import update
 
-from app.buckets import Buckets
+from app.buckets import Buckets, ObjectMissing
 from app.contract.directory import Limits
 from app.contract.job import JobState
 from app.store.engine import StoreUnavailable, writing
-from app.store.tables import jobs
+from app.store.tables import files, jobs
+from app.tests import objectstore
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
+from app.tests.local import START
 from app.tests.serving import Api, listening, serve
-from trainer.tests import s3 as weed
 
 ROWS = b'{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "ho"}]}\n' * 3
-ADMINISTRATOR = ("administrator", "administrator-secret-of-the-tests")
-INGEST = ("ingest", "ingest-secret-of-the-tests")
 URL = "s3://tenon-acme/datasets/rows.jsonl"
 
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """SeaweedFS with the buckets of acme and globex; the API's account is in the environment, as boto3 expects."""
-    folder = tmp_path_factory.mktemp("s3")
-    own = [f"{action}:tenon-{tenant}" for tenant in KEYS for action in ("Read", "Write", "List")]
-    accounts = [weed.identity(*ADMINISTRATOR, actions=["Admin"]), weed.identity(*INGEST, actions=own)]
-    with pytest.MonkeyPatch.context() as patch, weed.running(folder, accounts) as url:
-        key, secret = ADMINISTRATOR
-        client = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
-        )
-        for tenant in KEYS:
-            client.create_bucket(Bucket=f"tenon-{tenant}")
-        client.close()
-        for name, value in zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), INGEST, strict=True):
-            patch.setenv(name, value)
-        yield url
+    yield from objectstore.running(tmp_path_factory.mktemp("s3"))
 
 
 @pytest.fixture(scope="module")
@@ -322,3 +311,113 @@ def test_a_model_is_retrieved_and_only_git_deletes_it(acme: OpenAI) -> None:
         acme.models.delete("replies")
     with pytest.raises(openai.NotFoundError):
         acme.models.retrieve("unheard-of")
+
+
+def put(answer: dict[str, Any], body: bytes) -> int:
+    """Send the bytes to the object store, without any key of ours."""
+    return httpx.put(answer["url"], content=body, headers=answer["headers"], trust_env=False).status_code
+
+
+def test_a_big_file_goes_past_the_api_and_is_checked_at_the_end(api: Api, acme: OpenAI) -> None:
+    upload = acme.uploads.create(filename="rows.jsonl", bytes=len(ROWS), mime_type="text/jsonl", purpose="fine-tune")
+    assert put(upload.model_dump(), ROWS) == 200
+    assert upload.id.removeprefix("upload-") not in str(acme.files.list().data)
+    with pytest.raises(openai.BadRequestError, match="no file of yours"):
+        acme.fine_tuning.jobs.create(model="replies", training_file=upload.id.replace("upload", "file"))
+    wanted = {"sha256": hashlib.sha256(ROWS).hexdigest()}
+    done = acme.uploads.complete(upload.id, part_ids=[], extra_body=wanted)
+    assert (done.status, done.file and done.file.bytes) == ("completed", len(ROWS))
+    assert done.file is not None
+    assert acme.files.content(done.file.id).read() == ROWS
+    assert acme.fine_tuning.jobs.create(model="replies", training_file=done.file.id).training_file == done.file.id
+
+
+def announce(api: Api, **changes: Any) -> httpx.Response:
+    body = {"filename": "r.jsonl", "purpose": "fine-tune", "bytes": len(ROWS), **changes}
+    return api.send("POST", "/v1/uploads", json=body)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"bytes": 0}, "bytes"),
+        ({"bytes": 6 << 30}, "bytes"),
+        ({"bytes": "9"}, "bytes"),
+        ({"filename": ""}, "filename"),
+        ({"purpose": "vision"}, "purpose"),
+        ({"x": 1}, "x"),
+    ],
+)
+def test_a_bad_announcement_is_refused(api: Api, changes: dict[str, Any], field: str) -> None:
+    answer = announce(api, **changes)
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
+def test_the_object_store_takes_no_more_than_was_announced(api: Api) -> None:
+    upload = announce(api).json()
+    assert put({**upload, "headers": {}}, ROWS * 2) == 403
+
+
+def test_an_upload_is_complete_when_its_bytes_are_there_and_right(api: Api) -> None:
+    upload = announce(api).json()
+    complete = f"/v1/uploads/{upload['id']}/complete"
+    early = api.send("POST", complete, json={})
+    assert (early.status_code, early.headers["x-should-retry"]) == (409, "false")
+    assert put(upload, ROWS) == 200
+    assert api.send("POST", complete, json={"sha256": "0" * 64}).json()["error"]["code"] == "checksum_mismatch"
+    assert api.send("POST", complete, json={}, tenant="globex").status_code == 404
+    assert api.send("POST", complete, json={"part_ids": ["p"]}).status_code == 400
+    assert api.send("POST", complete, json={}).json()["file"]["sha256"] == hashlib.sha256(ROWS).hexdigest()
+    assert api.send("POST", complete, json={}).status_code == 404
+
+
+def test_a_cancelled_upload_leaves_nothing(api: Api, s3: str) -> None:
+    upload = announce(api).json()
+    put(upload, ROWS)
+    assert api.send("POST", f"/v1/uploads/{upload['id']}/cancel").json()["status"] == "cancelled"
+    assert api.send("POST", f"/v1/uploads/{upload['id']}/complete", json={}).status_code == 404
+    key = urlsplit(upload["url"]).path.removeprefix("/tenon-acme/")
+    with pytest.raises(ObjectMissing):
+        Buckets(s3).size("tenon-acme", key)
+
+
+def test_an_upload_that_never_came_is_cleared_away_by_the_next(api: Api) -> None:
+    late = announce(api).json()
+    with writing(api.rows.jobs.engine) as connection:
+        connection.execute(update(files).where(files.c.status == "uploading").values(expires_at=START))
+    assert api.send("POST", f"/v1/uploads/{late['id']}/complete", json={}).status_code == 404
+    announce(api)
+    assert api.rows.files.expired("acme", at=datetime.now(UTC), limit=9) == []
+
+
+def test_a_deleted_file_is_gone_with_its_bytes(api: Api, s3: str, acme: OpenAI, globex: OpenAI) -> None:
+    file = acme.files.create(file=("rows.jsonl", ROWS), purpose="fine-tune").id
+    stored = api.rows.files.get("acme", file)
+    assert stored is not None
+    with pytest.raises(openai.NotFoundError):
+        globex.files.delete(file)
+    assert acme.files.delete(file).deleted
+    with pytest.raises(ObjectMissing):
+        Buckets(s3).size("tenon-acme", stored.key)
+    with pytest.raises(openai.NotFoundError):
+        acme.files.retrieve(file)
+
+
+def test_the_figures_of_a_job_are_its_result_file(api: Api, s3: str, acme: OpenAI) -> None:
+    job = acme.fine_tuning.jobs.create(model="replies", training_file=URL)
+    with writing(api.rows.jobs.engine) as connection:
+        ended = update(jobs).where(jobs.c.id == job.id).values(state=JobState.SUCCEEDED, attempt=2)
+        connection.execute(ended)
+    Buckets(s3).put("tenon-acme", f"jobs/{job.id}/2/metrics.jsonl", io.BytesIO(ROWS))
+    (result,) = acme.fine_tuning.jobs.retrieve(job.id).result_files
+    assert acme.files.retrieve(result).purpose == "fine-tune-results"
+    assert acme.files.content(result).read() == ROWS
+    with pytest.raises(openai.PermissionDeniedError):
+        acme.files.delete(result)
+
+
+def test_each_bucket_may_have_an_endpoint_of_its_own(s3: str) -> None:
+    through = Buckets(s3.replace("http://127.0.0.1", "http://{bucket}.localhost"))
+    url = through.upload_url("tenon-acme", "datasets/x", bytes_=1, seconds=60)
+    assert urlsplit(url).hostname == "tenon-acme.localhost"
+    assert urlsplit(url).path == "/tenon-acme/datasets/x"
