@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from starlette.types import ASGIApp
 
 from app import directory as tenants
+from app.accounting import Accounting
 from app.audit import StoredTrail
 from app.broker.queue import Publisher, Subscriber
 from app.broker.sql import SqlPublisher, SqlSubscriber
@@ -20,6 +21,7 @@ from app.metrics import Metrics
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
 from app.store.attempts import Attempts
+from app.store.checkpoints import Checkpoints
 from app.store.engine import open_store
 from app.store.figures import Figures
 from app.store.files import Files
@@ -108,11 +110,18 @@ def dispatcher(settings: Settings) -> Dispatcher:
 
 def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    engine = open_store(settings.needed_store_url)
-    attempts = Attempts(engine)
-    found = _workflows(settings, tenants.read(settings.directory_url), attempts, watched=True)
-    reporting = Reporting(attempts=attempts, workflows=found, metrics=metrics).app()
-    return WatcherParts(Watcher(attempts=attempts, workflows=found), Figures(engine, metrics), reporting)
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
+    attempts, accounting = Attempts(engine), Accounting(ledger=Ledger(engine), directory=directory)
+    found = _workflows(settings, directory, attempts, watched=True)
+    reporting = Reporting(
+        attempts=attempts,
+        workflows=found,
+        checkpoints=Checkpoints(engine),
+        accounting=accounting,
+        metrics=metrics,
+    )
+    looking = Watcher(attempts=attempts, workflows=found, accounting=accounting)
+    return WatcherParts(looking, Figures(engine, metrics), reporting.app())
 
 
 def workflows(settings: Settings) -> Controller:

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import anyio
 from sqlalchemy import Engine, Table, func, select
+from starlette.applications import Starlette
 
+from app.accounting import Accounting
 from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.contract.directory import TenantEntry
 from app.contract.job import JobEnvelope, JobState, workflow_name
 from app.directory import read
 from app.dispatcher import Dispatcher, Stores
+from app.metrics import Metrics
+from app.reporting import Reporting
 from app.store.attempts import Attempts
+from app.store.checkpoints import Checkpoints
 from app.store.engine import open_store, reading
 from app.store.jobs import Jobs
 from app.store.ledger import Ledger
@@ -85,6 +90,7 @@ class JobPath:
         self.home.mkdir(exist_ok=True)
         self.engine = open_store(f"sqlite:///{self.home}/store.db")
         self.jobs, self.attempts = Jobs(self.engine), Attempts(self.engine)
+        self.ledger = Ledger(self.engine)
         self.directory = read(write_directory(self.home / "directory", *self.tenants))
         self.folder = WorkflowsFolder(self.home)
         self.workflows = LocalWorkflows(self.folder, slots=self.slots, pipeline=STEPS)
@@ -105,7 +111,17 @@ class JobPath:
         )
 
     def watching(self, workflows: Workflows) -> Watcher:
-        return Watcher(attempts=self.attempts, workflows=workflows)
+        accounting = Accounting(ledger=self.ledger, directory=self.directory)
+        return Watcher(attempts=self.attempts, workflows=workflows, accounting=accounting)
+
+    def reporting(self, metrics: Metrics | None = None) -> Starlette:
+        return Reporting(
+            attempts=self.attempts,
+            workflows=self.workflows,
+            checkpoints=Checkpoints(self.engine),
+            accounting=Accounting(ledger=self.ledger, directory=self.directory),
+            metrics=metrics or Metrics("watcher"),
+        ).app()
 
     def controller(self) -> Controller:
         return Controller(

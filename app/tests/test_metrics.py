@@ -17,7 +17,6 @@ from app.contract import metrics as names
 from app.contract.internal import STATUS_PATH
 from app.metrics import UNKNOWN_ROUTE, Metrics, MetricsServer
 from app.process import LONGEST_PAUSE_SECONDS, pause, repeat
-from app.reporting import Reporting
 from app.settings import SettingsError
 from app.store.engine import StoreUnavailable, writing
 from app.store.figures import SECONDS_BETWEEN, Figures
@@ -150,8 +149,7 @@ def test_a_port_that_is_taken_is_a_fault_of_the_settings(metrics: Metrics, serve
 
 
 def test_reports_of_steps_are_counted_under_their_route(job_path: JobPath, metrics: Metrics) -> None:
-    reporting = Reporting(attempts=job_path.attempts, workflows=job_path.workflows, metrics=metrics)
-    assert TestClient(reporting.app()).post("/internal/jobs/j/attempts/1/status").status_code == 401
+    assert TestClient(job_path.reporting(metrics)).post("/internal/jobs/j/attempts/1/status").status_code == 401
     with closing(MetricsServer(metrics, address="127.0.0.1", port=0)) as server:
         assert sample(server, names.REQUESTS, service="dispatcher", route=STATUS_PATH, code="401") == 1
 
