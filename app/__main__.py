@@ -1,4 +1,4 @@
-"""`python -m app ingest|dispatcher|watcher|workflows`: one process each, set up by the environment alone.
+"""`python -m app ingest|dispatcher|watcher|webhooks|workflows`: one process each, set up by the environment alone.
 
 Exit codes: 0 stopped by a signal, 2 bad settings or tenant directory, 3 a component is missing or dead.
 """
@@ -48,6 +48,14 @@ def watcher(settings: Settings, metrics: Metrics) -> None:
         reports.join()
 
 
+def webhooks(settings: Settings, metrics: Metrics) -> None:
+    made, stop = wiring.webhooks(settings, metrics), stop_signal()
+    try:
+        repeat(made.round, until=stop, metrics=metrics)
+    finally:
+        made.close()
+
+
 def workflows(settings: Settings, metrics: Metrics) -> None:
     made, stop = wiring.workflows(settings), stop_signal()
     try:
@@ -60,6 +68,7 @@ PROCESSES: dict[str, Callable[[Settings, Metrics], None]] = {
     "ingest": ingest,
     "dispatcher": dispatcher,
     "watcher": watcher,
+    "webhooks": webhooks,
     "workflows": workflows,
 }
 

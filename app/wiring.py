@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass, replace
 from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ from app.workflows.workflow import Workflows
 
 if TYPE_CHECKING:
     from app.api.server import Border
+    from app.api.webhooks import WebhookRows
+    from app.webhooks import Webhooks
 
 CREATED_AT_ONCE = 8  # workflows on their way to an API server
 
@@ -67,7 +70,7 @@ def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
         directory=directory,
         publisher=_publisher(settings, engine),
         tracing=tracing("ingest", settings.trace_file),
-        rows=Rows(Jobs(engine), Files(engine)),
+        rows=Rows(Jobs(engine), Files(engine), _webhook_rows(settings, engine)),
         buckets=Buckets(settings.s3_url),
         border=replace(_border(settings, directory, engine), metrics=metrics),
     )
@@ -122,6 +125,47 @@ def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     )
     looking = Watcher(attempts=attempts, workflows=found, accounting=accounting)
     return WatcherParts(looking, Figures(engine, metrics), reporting.app())
+
+
+def webhooks(settings: Settings, metrics: Metrics) -> "Webhooks":
+    """The sender. Raises SettingsError, StoreUnavailable, DirectoryError."""
+    import httpx
+
+    from app.delivery.dialling import VettedNetwork, dial, system_resolver
+    from app.delivery.posting import Post
+    from app.delivery.signing import read_keys
+    from app.store.outbox import Outbox
+    from app.store.webhook_keys import WebhookKeys
+    from app.webhooks import MOST_AT_ONCE, Webhooks
+
+    if settings.webhook_key_file is None:
+        raise SettingsError("TENON_WEBHOOK_KEY_FILE: not set; name a file with at least 32 random bytes")
+    signing, directory = read_keys(settings.webhook_key_file), tenants.read(settings.directory_url)
+    engine = open_store(settings.needed_store_url)
+    network = VettedNetwork(
+        resolve=system_resolver(MOST_AT_ONCE),
+        dial=dial,
+        opened=lambda: [ip_network(text) for text in directory.platform.private_addresses],
+    )
+    return Webhooks(
+        outbox=Outbox(engine),
+        generations=WebhookKeys(engine),
+        signing=signing,
+        directory=directory,
+        post=Post(network, trust=httpx.create_ssl_context()),
+        tracing=tracing("webhooks", settings.trace_file),
+        metrics=metrics,
+    )
+
+
+def _webhook_rows(settings: Settings, engine: Engine) -> "WebhookRows":
+    from app.api.webhooks import WebhookRows
+    from app.delivery.signing import read_keys
+    from app.store.deliveries import Deliveries
+    from app.store.webhook_keys import WebhookKeys
+
+    signing = read_keys(settings.webhook_key_file) if settings.webhook_key_file else None
+    return WebhookRows(Deliveries(engine), WebhookKeys(engine), signing)
 
 
 def workflows(settings: Settings) -> Controller:

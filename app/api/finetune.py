@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from app.api.body import json_body
 from app.api.entrance import Entrance, Visitor
 from app.api.errors import RETRY_SECONDS, FieldError, Problem, bad_fields, field_errors
+from app.api.webhooks import WebhookRows
 from app.broker.queue import Publisher
 from app.contract.internal import JOBS_TOPIC
 from app.contract.job import FinetuneRequest, JobEnvelope, JobState
@@ -40,6 +41,7 @@ class Rows:
 
     jobs: Jobs
     files: Files
+    webhooks: WebhookRows | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from app.api.models import Models
 from app.api.rates import RateLimit
 from app.api.readiness import Probe, Readiness
 from app.api.routes import fine_tuning
+from app.api.webhooks import WebhookRoutes
 from app.audit import LoggedTrail, Trail
 from app.broker.queue import Publisher
 from app.buckets import Buckets
@@ -64,6 +65,8 @@ def build(
     ]
     if rows is not None:
         routes += fine_tuning(entrance=entrance, ingest=ingest, directory=directory, rows=rows, buckets=buckets)
+    if rows is not None and rows.webhooks is not None:
+        routes += WebhookRoutes(entrance=entrance, rows=rows.webhooks).routes()
     guarded = [_guarded(route, entrance, met.trail) for route in routes]
     application = Starlette(routes=guarded, exception_handlers=HANDLERS)
     application.router.redirect_slashes = False

@@ -1,5 +1,6 @@
 """`/v1/webhooks`: the tenant's signing secrets and what became of its deliveries."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,16 +21,23 @@ KEYS = "/v1/webhooks/keys"
 DELIVERIES = "/v1/webhooks/deliveries"
 
 
-class WebhookRoutes:
-    """Without signing keys no webhooks are sent, and there are no secrets to be shown."""
+@dataclass(frozen=True)
+class WebhookRows:
+    """The store as these routes use it. Without signing keys no webhooks are sent, and there is no secret to show."""
 
-    def __init__(
-        self, *, entrance: Entrance, deliveries: Deliveries, generations: WebhookKeys, signing: SigningKeys | None
-    ) -> None:
+    deliveries: Deliveries
+    generations: WebhookKeys
+    signing: SigningKeys | None
+
+
+class WebhookRoutes:
+    """The routes."""
+
+    def __init__(self, *, entrance: Entrance, rows: WebhookRows) -> None:
         self._entrance = entrance
-        self._deliveries = deliveries
-        self._generations = generations
-        self._signing = signing
+        self._deliveries = rows.deliveries
+        self._generations = rows.generations
+        self._signing = rows.signing
 
     def routes(self) -> list[Route]:
         return [

@@ -10,6 +10,7 @@ import httpcore
 
 from app.delivery.dialling import HTTPS_PORT, AddressRefused
 
+_SHAPE = "no plain https URL on port 443"
 SECONDS = 15.0  # from the look at the name to the head of the answer
 
 
@@ -31,17 +32,20 @@ class Post:
     It stands on httpcore alone, which follows no redirect, knows no proxy, keeps no cookie and reads no environment.
     """
 
-    def __init__(self, network: httpcore.AsyncNetworkBackend, *, trust: ssl.SSLContext) -> None:
+    def __init__(
+        self, network: httpcore.AsyncNetworkBackend, *, trust: ssl.SSLContext, seconds: float = SECONDS
+    ) -> None:
         self._network = network
         self._trust = trust
+        self._seconds = seconds
 
     async def __call__(self, url: str, *, headers: Mapping[str, str], body: str) -> Answer:
         """Raises Unanswered."""
         try:
-            with anyio.fail_after(SECONDS):
+            with anyio.fail_after(self._seconds):
                 return await self._send(_target(url), headers, body.encode())
         except TimeoutError as error:
-            raise Unanswered(f"no answer within {SECONDS:.0f} s") from error
+            raise Unanswered(f"no answer within {self._seconds:.0f} s") from error
         except AddressRefused as error:
             raise Unanswered(f"address refused: {error}") from error
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
@@ -62,13 +66,14 @@ class Post:
 
 def _target(url: str) -> httpcore.URL:
     """Host and target by one parser, so that no second one can read another host out of the URL."""
-    parts = urlsplit(url)
-    if parts.scheme != "https" or parts.netloc not in {parts.hostname, f"{parts.hostname}:{HTTPS_PORT}"}:
-        raise AddressRefused("no plain https URL on port 443")
-    target = parts.path or "/"
-    if parts.query:
-        target = f"{target}?{parts.query}"
-    host = str(parts.hostname)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:  # brackets that hold no address
+        raise AddressRefused(_SHAPE) from None
+    if not url.isascii() or parts.scheme != "https" or parts.netloc not in {host, f"{host}:{HTTPS_PORT}"} or not host:
+        raise AddressRefused(_SHAPE)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     return httpcore.URL(scheme=b"https", host=host.encode(), port=HTTPS_PORT, target=target.encode())
 
 

@@ -16,15 +16,19 @@ from starlette.types import ASGIApp
 
 from app.api.finetune import Rows
 from app.api.server import Border, build
+from app.api.webhooks import WebhookRows
 from app.audit import StoredTrail
 from app.broker.queue import Publisher
 from app.broker.sql import SqlPublisher, SqlSubscriber
 from app.buckets import Buckets
 from app.contract.directory import TenantEntry
+from app.delivery.signing import SigningKeys
 from app.directory import read
+from app.store.deliveries import Deliveries
 from app.store.engine import open_store
 from app.store.files import Files
 from app.store.jobs import Jobs
+from app.store.webhook_keys import WebhookKeys
 from app.telemetry import tracing
 from app.tests.cast import KEYS, write_directory
 
@@ -58,6 +62,9 @@ class Api:
 REQUEST = {"modelId": "smollm2-135m", "datasetUrl": "s3://tenon-acme/datasets/rows.jsonl"}
 
 
+MASTER_KEY = b"master key of the tests"
+
+
 def serve(
     folder: Path,
     *tenants: TenantEntry,
@@ -67,7 +74,8 @@ def serve(
 ) -> Api:
     """The API over a new store in the folder."""
     engine = open_store(f"sqlite:///{folder}/store.db")
-    rows = Rows(Jobs(engine), Files(engine))
+    webhooks = WebhookRows(Deliveries(engine), WebhookKeys(engine), SigningKeys(MASTER_KEY))
+    rows = Rows(Jobs(engine), Files(engine), webhooks)
     traces = folder / "traces.jsonl"
     application = build(
         directory=read(write_directory(folder / "directory", *tenants)),
