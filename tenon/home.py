@@ -43,6 +43,10 @@ class Home:
     def store_url(self) -> str:
         return f"sqlite:///{self.store.resolve()}"
 
+    @property
+    def webhook_key(self) -> Path:
+        return self.folder / "webhook.key"
+
     def log(self, process: str) -> Path:
         return self.folder / "logs" / f"{process}.log"
 
@@ -111,6 +115,11 @@ class Home:
         write_secret(path, {**kept, **wanted})
         return wanted
 
+    def draw_webhook_key(self) -> None:
+        """What the secrets of all webhooks are derived from, drawn once: 64 hexadecimal characters."""
+        if not self.webhook_key.exists():
+            write_owned(self.webhook_key, f"{secrets.token_hex(32)}\n")
+
 
 def _kept(path: Path) -> dict[str, Any]:
     """What an earlier `up` wrote. Raises CommandError when it was damaged."""
@@ -122,11 +131,16 @@ def _kept(path: Path) -> dict[str, Any]:
 
 
 def write_secret(path: Path, document: Any) -> None:
-    """JSON that the owner alone may read, there whole or not at all."""
+    """JSON that the owner alone may read."""
+    write_owned(path, json.dumps(document, indent=2))
+
+
+def write_owned(path: Path, text: str) -> None:
+    """A file that the owner alone may read, there whole or not at all."""
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
-    partial.write_text(json.dumps(document, indent=2))
+    partial.write_text(text)
     partial.replace(path)
 
 

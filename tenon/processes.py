@@ -45,6 +45,15 @@ class Child:
     def is_alive(self) -> bool:
         return self.process is not None and self.process.poll() is None
 
+    def ended(self, seconds: float) -> int:
+        """Its exit code. It is killed when it has not ended by itself within that time."""
+        assert self.process is not None  # noqa: S101 - it was started
+        try:
+            return self.process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
     def last_lines(self, count: int = 5) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-count:])

@@ -26,9 +26,14 @@ def opened(options: argparse.Namespace) -> "Engine":
     if not options.store_url and not home.store.exists():
         raise CommandError(f"{options.home}: holds no store; give --home of a `tenon up`, or --store-url")
     try:
-        return open_store(options.store_url or home.store_url)
+        return open_store(with_driver(options.store_url) if options.store_url else home.store_url)
     except StoreUnavailable as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
+
+
+def with_driver(url: str) -> str:
+    """The address as the services take it: `postgresql:` names the driver that they bring."""
+    return url.replace("postgresql:", "postgresql+psycopg:", 1) if url.startswith("postgresql:") else url
 
 
 def operator() -> str:

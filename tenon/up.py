@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from app.contract.directory import PlatformEntry, TenantEntry
+from tenon import components
 from tenon.base_models import publish_base_models
 from tenon.directory import entries, write_directory
 from tenon.home import Home, write_secret
@@ -18,7 +19,7 @@ from tenon.objectstore import INGEST, PLATFORM, credentials, make_buckets, right
 from tenon.output import CommandError, ExitCode, answer_json, say
 from tenon.processes import Child, bare_environment, is_listening, stop, wait_until
 
-SERVICES = ("ingest", "watcher", "dispatcher", "workflows")
+MIGRATE_SECONDS = 120.0
 START_SECONDS = 60.0
 CHECK_SECONDS = 0.5
 MOST_RESTARTS = 5
@@ -32,10 +33,7 @@ class _Stopped(Exception):  # noqa: N818 - no fault
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--home", type=Path, default=Path(".cache/up"), help="folder of all state (default .cache/up)")
     parser.add_argument("--port", type=_port, help="port of the API (default: a free one, kept)")
-    parser.add_argument("--store-url", default=os.environ.get("TENON_STORE_URL"), help="default: SQLite below --home")
-    parser.add_argument("--broker-url", default=os.environ.get("TENON_BROKER_URL", "sql"), help="default: in the store")
-    parser.add_argument("--s3-url", default=os.environ.get("TENON_S3_URL"), help="default: SeaweedFS below --home")
-    parser.add_argument("--workflows", default=os.environ.get("TENON_WORKFLOWS", "local"), help="default: local")
+    components.arguments(parser)
 
 
 def _port(text: str) -> int:
@@ -45,7 +43,7 @@ def _port(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    _refuse_what_is_not_offered(options)
+    components.refuse_what_is_not_offered(options)
     stopping, started = threading.Event(), threading.Event()
 
     def stop_soon(_signal: int, _frame: FrameType | None) -> None:
@@ -62,17 +60,6 @@ def run(options: argparse.Namespace) -> int:
     except _Stopped:
         pass
     return int(ExitCode.OK)
-
-
-def _refuse_what_is_not_offered(options: argparse.Namespace) -> None:
-    if options.broker_url != "sql":
-        raise CommandError(f"--broker-url {options.broker_url!r}: only `sql`, the queue in the store, is offered yet")
-    if options.workflows != "local":
-        raise CommandError(f"--workflows {options.workflows!r}: only `local` is offered yet")
-    if options.store_url is not None and not options.store_url.startswith("sqlite:"):
-        raise CommandError(f"--store-url {options.store_url!r}: only sqlite: is offered yet")
-    if options.s3_url is not None and not options.s3_url.startswith(("http://", "https://")):
-        raise CommandError(f"--s3-url {options.s3_url!r}: is no http:// or https:// address")
 
 
 def _serve(options: argparse.Namespace, *, started: threading.Event, stopping: threading.Event) -> None:
@@ -99,8 +86,10 @@ def start_all(
     *,
     children: list[Child],
 ) -> None:
-    """Object store first, then the services; each that listens is waited for."""
+    """Object store first, then the tables, then the services; each that listens is waited for."""
     home = Home(options.home)
+    components.expect_a_broker(options)
+    home.draw_webhook_key()
     tenants, platform = directory
     buckets = {tenant: entry.bucket for tenant, entry in tenants.items()}
     granted = rights(buckets, platform.models_bucket)
@@ -122,16 +111,24 @@ def start_all(
     publish_base_models(home, platform)
     write_directory(home, tenants, platform)
     say("starting the services ...")
-    for name in SERVICES:
-        environment = _environment(options, s3_url, ports)
-        if name == "ingest":
-            environment |= keys[INGEST].environment()
-        child = Child(name, [sys.executable, "-m", "app", name], environment, home.log(name))
+    environment = _environment(options, s3_url, ports)
+    migrate(Child("migrate", _service("migrate"), environment, home.log("migrate")))
+    for name in components.services(options):
+        own = keys[INGEST].environment() if name == "ingest" else {}
+        child = Child(name, _service(name), {**environment, **own}, home.log(name))
         children.append(child)
         child.start()
         port = {"ingest": ports["api"], "watcher": ports["status"]}.get(name)
         if port is not None:
             wait_until(_listening(port), child=child, seconds=START_SECONDS)
+
+
+def migrate(child: Child) -> None:
+    """Bring the store's tables to this version. Raises CommandError: exit 2 or 3, as of the child."""
+    child.start()
+    if code := child.ended(MIGRATE_SECONDS):
+        mended_by = ExitCode.BAD_INPUT if code == ExitCode.BAD_INPUT else ExitCode.UNAVAILABLE
+        raise CommandError(f"store: {child.last_lines(1)} (all of it: {child.log})", mended_by)
 
 
 def announce(
@@ -173,16 +170,19 @@ def _environment(options: argparse.Namespace, s3_url: str, ports: Mapping[str, i
     home = Home(options.home)
     return {
         **bare_environment(),
-        "TENON_STORE_URL": options.store_url or home.store_url,
-        "TENON_BROKER_URL": options.broker_url,
+        **components.environment(options, home),
         "TENON_DIRECTORY_URL": f"file://{home.directory.resolve()}",
         "TENON_S3_URL": s3_url,
-        "TENON_WORKFLOWS": options.workflows,
         "TENON_HOME": str(home.folder.resolve()),
         "TENON_PORT": str(ports["api"]),
         "TENON_STATUS_PORT": str(ports["status"]),
         "TENON_TRACE_FILE": str(home.traces.resolve()),
+        "TENON_WEBHOOK_KEY_FILE": str(home.webhook_key.resolve()),
     }
+
+
+def _service(name: str) -> list[str]:
+    return [sys.executable, "-m", "app", name]
 
 
 def _s3_url(options: argparse.Namespace, ports: Mapping[str, int]) -> str:

@@ -112,10 +112,10 @@ class Storm:
 
     def submit(self, keys: Sequence[str]) -> None:
         """One job per key, again and again as a patient client does, until each is acknowledged."""
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30) as client:
-            with ThreadPoolExecutor(CLIENTS) as pool:
-                for key, job in zip(keys, pool.map(lambda key: self._accepted(client, key), keys), strict=True):
-                    self.answers[key] = job
+        api = f"http://127.0.0.1:{self.port}"
+        with httpx.Client(base_url=api, timeout=30) as client, ThreadPoolExecutor(CLIENTS) as pool:
+            for key, job in zip(keys, pool.map(lambda key: self._accepted(client, key), keys), strict=True):
+                self.answers[key] = job
 
     def _accepted(self, client: httpx.Client, key: str) -> str:
         tenant = self.tenants[int(key) % len(self.tenants)].id

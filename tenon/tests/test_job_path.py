@@ -207,7 +207,7 @@ def test_ctrl_c_stops_every_child(path: JobPath, done: dict[str, Any]) -> None:
     path.stop(signal.SIGINT)
     assert path.process is not None
     assert path.process.returncode == 0
-    assert set(children) == {"s3", "ingest", "watcher", "dispatcher", "workflows"}
+    assert set(children) == {"s3", "ingest", "watcher", "dispatcher", "workflows", "webhooks"}
     assert not [name for name, process in children.items() if is_alive(process)]
     assert not (path.home / "connection.json").exists()
 
