@@ -156,7 +156,7 @@ def _ask(jobs: "Jobs", options: argparse.Namespace) -> int:
     Audit(jobs.engine).note(
         actor=store.operator(),
         tenant=before.tenant,
-        action=f"job.{verb}",
+        action=f"jobs {verb}",
         resource=f"jobs/{before.id}",
         outcome="done" if is_done else "refused",
         reason=None if is_done else f"the job is {after.state}",

@@ -110,12 +110,12 @@ def test_what_is_asked_of_a_job_is_done_and_audited(
     found = Jobs(engine).find(job)
     assert found is not None
     assert found.state is state
-    assert audited(engine) == [(found.tenant, f"job.{verb}", f"jobs/{job}", "done")]
+    assert audited(engine) == [(found.tenant, f"jobs {verb}", f"jobs/{job}", "done")]
 
 
 def test_a_paused_job_is_resumed(ask: Ask, engine: Engine) -> None:
     assert (ask("pause", "waits"), ask("resume", "waits")) == (0, 0)
-    assert [action for _, action, *_ in audited(engine)] == ["job.pause", "job.resume"]
+    assert [action for _, action, *_ in audited(engine)] == ["jobs pause", "jobs resume"]
 
 
 @pytest.mark.parametrize(("verb", "job"), [("retry", "runs"), ("resume", "waits"), ("cancel", "failed")])
