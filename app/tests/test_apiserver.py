@@ -33,7 +33,7 @@ def cluster() -> Cluster:
 @pytest.fixture
 def access(cluster: Cluster) -> Iterator[Access]:
     with serving(cluster) as url:
-        yield Access(url, ssl.create_default_context(), token="mine")
+        yield Access(url, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), token="mine")
 
 
 @pytest.fixture

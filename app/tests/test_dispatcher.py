@@ -3,13 +3,16 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import event
 
-from app.contract.directory import Limits, TenantEntry
+from app.contract.cost import Cost
+from app.contract.directory import Budget, Limits, TenantEntry
 from app.contract.job import JobState
+from app.dispatcher import most_queued
 from app.jobs.state import Move
 from app.store.tables import attempts as attempt_rows
 from app.tests.cast import tenant_entry
@@ -17,6 +20,7 @@ from app.tests.local import JobPath, count, dead, envelope, publish
 from app.workflows.folder import WorkflowsFolder
 from app.workflows.local import LocalWorkflows
 from app.workflows.workflow import Phase
+from trainer.contract.report import Usage
 
 MANY = 100
 
@@ -160,6 +164,69 @@ def test_a_workflow_that_was_made_but_not_noted_is_stopped_with_its_cancelled_jo
     job_path.run(job_path.controller(), until=lambda: job_path.attempts.live() == {})
     assert [status.message for status in job_path.workflows.list()] == ["stopped on request"]
     assert job_path.state("job") is JobState.CANCELLED
+
+
+def with_budget(tenant: str, *, spent: str, hard_stop: bool = True) -> tuple[TenantEntry, Decimal]:
+    budget = Budget(monthly=Decimal(10), hard_stop=hard_stop)
+    return tenant_entry(tenant).model_copy(update={"budget": budget}), Decimal(spent)
+
+
+@pytest.mark.requirement("A34")
+@pytest.mark.parametrize(
+    ("spent", "stops", "begun"),
+    [("9.99", "hard", {"acme", "globex"}), ("10", "hard", {"globex"}), ("99", "never", {"acme", "globex"})],
+)
+def test_a_spent_budget_begins_no_job_where_it_is_meant_to_stop(
+    tmp_path: Path, spent: str, stops: str, begun: set[str]
+) -> None:
+    acme, amount = with_budget("acme", spent=spent, hard_stop=stops == "hard")
+    path = JobPath(tmp_path / "home", slots=MANY, tenants=(acme, tenant_entry("globex")))
+    publish(path.engine, envelope("before"))
+    path.dispatcher().round()
+    (attempt,) = path.attempts.unfinished()
+    cost = Cost(amount=amount, currency="EUR")
+    path.ledger.note(attempt, usage=Usage(), waited_seconds=0, cost=cost, final=True)
+    path.attempts.finish(attempt, Move.SUCCEED)
+    publish(path.engine, envelope("next"), envelope("other", "globex"))
+    path.dispatcher().round()
+    assert {attempt.job.tenant for attempt in path.attempts.unfinished()} == begun
+    path.engine.dispose()
+
+
+def test_jobs_with_isolation_hard_have_a_slot_each_and_wait_for_one(tmp_path: Path) -> None:
+    hard = tenant_entry("acme", limits=Limits(running_jobs=5)).model_copy(update={"slots": 2})
+    path = JobPath(tmp_path / "home", slots=MANY, tenants=(hard,))
+    publish(path.engine, *(envelope(f"job{number}", minute=number) for number in range(4)))
+    path.dispatcher().round()
+    live = path.attempts.unfinished()
+    assert sorted(str(attempt.slot) for attempt in live) == ["0", "1"]
+    freed = next(attempt for attempt in live if attempt.slot == 1)
+    path.attempts.finish(freed, Move.SUCCEED)
+    path.dispatcher().round()
+    told = {attempt.job.id: path.folder.workflow(attempt.workflow) for attempt in path.attempts.unfinished()}
+    assert {job: found.parameters["slot"] for job, found in told.items() if found} == {"job0": "0", "job2": "1"}
+    path.engine.dispose()
+
+
+def test_jobs_that_wait_when_their_tenant_is_removed_fail_and_say_so(job_path: JobPath) -> None:
+    for number in range(2):
+        job_path.jobs.insert_or_ignore(envelope(f"job{number}", "initech"), traceparent=None)
+    for _ in range(2):
+        job_path.dispatcher().round()
+    found = [job_path.jobs.find(f"job{number}") for number in range(2)]
+    assert [(job.state, job.error_code) for job in found if job] == [(JobState.FAILED, "tenant_removed")] * 2
+
+
+@pytest.mark.requirement("A8")
+def test_what_comes_past_the_api_is_held_to_the_quota_too(tmp_path: Path) -> None:
+    tenants = (tenant_entry("acme", limits=Limits(queued_jobs=10, running_jobs=1)), tenant_entry("globex"))
+    path = JobPath(tmp_path / "home", slots=MANY, tenants=tenants)
+    publish(path.engine, *(envelope(f"job{number}") for number in range(40)), envelope("other", "globex"))
+    path.dispatcher().round()
+    states = path.jobs.counts("acme")
+    assert states[JobState.FAILED] == 40 - most_queued(10)
+    assert path.jobs.counts("globex")[JobState.FAILED] == 0
+    path.engine.dispose()
 
 
 PARAMETERS = {"job": envelope("job").training.to_parameter(), "attempt": "1", "traceparent": "00-x"}

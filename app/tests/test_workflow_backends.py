@@ -30,7 +30,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
             made = LocalBackend(tmp_path)
         elif request.param == "stub":
             cluster = Cluster()
-            access = Access(stack.enter_context(serving(cluster)), ssl.create_default_context())
+            access = Access(stack.enter_context(serving(cluster)), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
             made = ClusterBackend(access, access, StubAdmin(cluster))
             stack.callback(made.close)
         else:
