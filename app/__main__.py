@@ -1,5 +1,6 @@
 """`python -m app ingest|dispatcher|watcher|webhooks|workflows`: one process each, set up by the environment alone.
 
+`migrate` brings the store's tables to this version's and ends; `roles` makes a role per service in PostgreSQL and ends.
 Exit codes: 0 stopped by a signal, 2 bad settings or tenant directory, 3 a component is missing or dead.
 """
 
@@ -20,7 +21,7 @@ from app.logline import log_lines
 from app.metrics import Metrics, MetricsServer
 from app.process import repeat, stop_signal
 from app.settings import Settings, SettingsError
-from app.store.engine import StoreUnavailable
+from app.store.engine import StoreUnavailable, make_roles, migrate_store
 
 LOOPBACK = "127.0.0.1"
 
@@ -64,12 +65,24 @@ def workflows(settings: Settings, metrics: Metrics) -> None:
         made.shut_down()
 
 
+def migrate(settings: Settings, _metrics: Metrics) -> None:
+    """Ends at once. Services of the same series of revisions may run meanwhile."""
+    sys.stdout.write(f"the store has revision {migrate_store(settings.needed_store_url)}\n")
+
+
+def roles(settings: Settings, _metrics: Metrics) -> None:
+    """Ends at once."""
+    sys.stdout.write("".join(f"GRANT {role} TO <login>;\n" for role in make_roles(settings.needed_store_url)))
+
+
 PROCESSES: dict[str, Callable[[Settings, Metrics], None]] = {
     "ingest": ingest,
     "dispatcher": dispatcher,
     "watcher": watcher,
     "webhooks": webhooks,
     "workflows": workflows,
+    "migrate": migrate,
+    "roles": roles,
 }
 
 

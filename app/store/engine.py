@@ -13,10 +13,11 @@ from sqlalchemy.exc import (
     InterfaceError,
     InternalError,
     OperationalError,
+    ProgrammingError,
     TimeoutError,  # noqa: A004 - SQLAlchemy's: no connection of the pool came free
 )
 
-from app.store import postgresql, schema, sqlite
+from app.store import postgresql, roles, schema, sqlite
 from app.store.dialects import POSTGRESQL, SQLITE
 from app.store.schema import WrongRevision
 
@@ -60,6 +61,22 @@ def migrate_store(url: str, *, to: str = schema.NEWEST) -> str | None:
         raise StoreUnavailable(f"store {shown(engine.url)}: {error}; {error.remedy}") from error
     finally:
         engine.dispose()
+
+
+def make_roles(url: str) -> tuple[str, ...]:
+    """Make a role per service in PostgreSQL; their names. Raises StoreUnavailable."""
+    engine = connect(url)
+    try:
+        if engine.dialect.name != POSTGRESQL:
+            raise StoreUnavailable(f"store {shown(engine.url)}: has no roles; they are for PostgreSQL")
+        with writing(engine) as connection:
+            roles.make_roles(connection)
+    except ProgrammingError as error:
+        text = f"{' '.join(str(error.orig).split())}; migrate it first, as a user with CREATEROLE who owns the tables"
+        raise StoreUnavailable(f"store {shown(engine.url)}: {text}") from error
+    finally:
+        engine.dispose()
+    return tuple(roles.GRANTS)
 
 
 def connect(url: str) -> Engine:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, and_, func, literal, select, tuple_
@@ -16,6 +17,7 @@ from app.store.engine import reading, writing
 from app.store.tables import Moment, attempts, events, jobs
 
 QUOTA_EXCEEDED = "quota_exceeded"
+_TYPICAL = 20  # jobs that tell how long one takes
 _OF_ENVELOPE = {"metadata", "request_hash"}  # columns to search by
 
 # A live attempt is one that has not ended; a job has at most one.
@@ -74,7 +76,8 @@ class Jobs:
         with writing(self.engine, tenant=envelope.tenant) as connection:
             refusal = None if most_queued is None else _refusal(connection, envelope.tenant, most_queued)
             row = _new_row(envelope, traceparent, refusal)
-            if connection.execute(insert_new(connection, jobs).values(row).on_conflict_do_nothing()).rowcount == 0:
+            made = insert_new(connection, jobs).values(row).on_conflict_do_nothing().returning(jobs.c.id)
+            if connection.execute(made).first() is None:
                 return False
             if refusal is None:
                 record(connection, envelope, "queued")
@@ -126,6 +129,19 @@ class Jobs:
             not_later = tuple_(jobs.c.created_at, jobs.c.id) <= _mark(row)
             ahead = _of(tenant).where(waits, not_later).with_only_columns(func.count())
             return connection.execute(ahead).scalar_one()
+
+    def running(self, tenant: str) -> int:
+        """How many live attempts the tenant's jobs have."""
+        live = and_(attempts.c.tenant == tenant, attempts.c.finished_at.is_(None))
+        with reading(self.engine, tenant=tenant) as connection:
+            return connection.execute(select(func.count()).select_from(attempts).where(live)).scalar_one()
+
+    def typical_seconds(self, tenant: str) -> float | None:
+        """How long the tenant's last jobs ran, as their median. None: none has succeeded."""
+        ended = _of(tenant).where(jobs.c.state == JobState.SUCCEEDED, jobs.c.started_at.is_not(None))
+        with reading(self.engine, tenant=tenant) as connection:
+            rows = connection.execute(ended.order_by(*_NEWEST_FIRST).limit(_TYPICAL)).all()
+        return median((row.finished_at - row.started_at).total_seconds() for row in rows) if rows else None
 
     def cancel(self, tenant: str, job: str) -> Job | None:
         """Cancel the tenant's job where it has not ended; the watcher then stops its workflow. None: no such job."""

@@ -199,6 +199,7 @@ deliveries = Table(  # the outbox of webhooks: written with what they tell of, i
     Column("delivered_at", Moment),
     Index("deliveries_by_due_time", "state", "next_at"),
     Index("deliveries_by_tenant", "tenant", "created_at", "id"),
+    Index("deliveries_by_job", "job", "created_at"),
 )
 
 endpoints = Table(  # the circuit breaker of each receiver

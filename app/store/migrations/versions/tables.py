@@ -209,6 +209,7 @@ def _make_deliveries() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index("deliveries_by_due_time", "deliveries", ["state", "next_at"])
+    op.create_index("deliveries_by_job", "deliveries", ["job", "created_at"])
     op.create_index("deliveries_by_tenant", "deliveries", ["tenant", "created_at", "id"])
 
 
