@@ -32,6 +32,7 @@ FILE_PREFIX = "file-"
 MOST_LISTED = 10_000
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 _NAME_LENGTH = 80
+_MOST_FILENAME = 255
 
 
 class FileRoutes:
@@ -164,6 +165,10 @@ def safe_name(filename: str) -> str:
     return _UNSAFE.sub("-", filename)[-_NAME_LENGTH:].strip(".-") or "data"
 
 
+def _is_fit(filename: str) -> bool:
+    return 1 <= len(filename) <= _MOST_FILENAME and filename.isprintable()
+
+
 def _upload(form: FormData) -> UploadFile:
     """Raises Problem 400 with every field that is wrong."""
     upload, errors = form.get("file"), []
@@ -173,6 +178,8 @@ def _upload(form: FormData) -> UploadFile:
         errors.append(FieldError(("file",), "missing", "is missing; send the dataset as the part `file`"))
     elif not upload.size:
         errors.append(FieldError(("file",), "file_empty", "has no bytes; send JSON Lines with at least one row"))
+    elif not _is_fit(upload.filename or ""):
+        errors.append(FieldError(("file",), "filename_invalid", "its name must be 1-255 printable characters"))
     unknown = sorted(set(form) - {"file", "purpose"})
     errors += [FieldError((name[:_NAME_LENGTH],), "unknown_field", "is no field here; remove it") for name in unknown]
     if errors or not isinstance(upload, UploadFile):

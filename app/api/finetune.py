@@ -3,8 +3,9 @@
 import functools
 import logging
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import anyio.to_thread
@@ -18,6 +19,7 @@ from app.api.entrance import Entrance, Visitor
 from app.api.errors import RETRY_SECONDS, FieldError, Problem, bad_fields, field_errors
 from app.api.webhooks import WebhookRows
 from app.broker.queue import Publisher
+from app.contract.directory import TenantEntry
 from app.contract.internal import JOBS_TOPIC
 from app.contract.job import FinetuneRequest, JobEnvelope, JobState
 from app.directory import Directory
@@ -29,7 +31,7 @@ from app.store.jobs import Job, Jobs
 from app.telemetry import Tracing
 
 RETRY_WINDOW = timedelta(minutes=5)  # in which a client's own retry is known by its content
-RETRY_LOOK_BACK = 50  # jobs
+RECOUNT_SECONDS = 1.0  # how old a count of queued jobs may be
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
 _log = logging.getLogger(__name__)
@@ -52,6 +54,31 @@ class Accepted:
     is_repeat: bool  # it was there before this request
 
 
+@dataclass
+class QueueRoom:
+    """Whether a tenant's queue takes one more job.
+
+    Counted once a second and reckoned on in between, so that a burst costs one count; before a refusal always counted.
+    The store holds to the limit again, whatever several processes of ours reckon (dispatcher.py).
+    """
+
+    jobs: Jobs
+    clock: Callable[[], float] = time.monotonic
+    _queued: dict[str, tuple[int, float]] = field(default_factory=dict)  # tenant -> (jobs, as of)
+
+    async def take(self, tenant: TenantEntry) -> None:
+        """Raises Problem 429."""
+        most, now = tenant.limits.queued_jobs, self.clock()
+        queued, as_of = self._queued.get(tenant.id, (most, now))
+        if queued >= most or now - as_of >= RECOUNT_SECONDS:
+            counts = await anyio.to_thread.run_sync(self.jobs.counts, tenant.id)
+            queued, as_of = counts[JobState.QUEUED], now
+        if queued >= most:
+            text = f"{most} jobs are queued already; wait for one, or raise limits.queuedJobs of the tenant file"
+            raise Problem(429, "queue_full", text, headers={"Retry-After": "30"})
+        self._queued[tenant.id] = (queued + 1, as_of)
+
+
 class Ingest:
     """Makes jobs. Its collaborators are given once, in wiring.py; without a store it only publishes."""
 
@@ -61,6 +88,7 @@ class Ingest:
         self._directory = directory
         self._publisher = publisher
         self._rows = rows
+        self._room = QueueRoom(rows.jobs) if rows else None
         self._tracing = tracing
         self._ids = ids
 
@@ -71,16 +99,18 @@ class Ingest:
         """
         key = _idempotency_key(headers)
         job = self._ids.for_request(visitor.tenant.id, key)
-        envelope = await self._envelope(wanted, visitor, job)
+        envelope = await self.admitted(wanted, visitor, job)
         if known := await self._known(envelope, is_keyed=key is not None, headers=headers):
             return _repeat(known, envelope)
-        await self._refuse_a_full_queue(visitor)
+        if self._room is not None:
+            await self._room.take(visitor.tenant)
         attributes = {"messaging.destination.name": JOBS_TOPIC, "messaging.message.id": job, "tenon.job": job}
         with self._tracing.span(f"send {JOBS_TOPIC}", kind=SpanKind.PRODUCER, **attributes) as span:
             await self._publisher.publish(envelope, traceparent=span.traceparent)
         return await self._write_through(envelope, span.traceparent)
 
-    async def _envelope(self, wanted: FinetuneRequest, visitor: Visitor, job: str) -> JobEnvelope:
+    async def admitted(self, wanted: FinetuneRequest, visitor: Visitor, job: str) -> JobEnvelope:
+        """What the job would be. Raises Problem with every field that is refused."""
         tenant = visitor.tenant
         if wanted.tenant_id not in {None, tenant.id}:
             error = FieldError(("tenantId",), "tenant_mismatch", "is not the tenant of this API key; leave it out")
@@ -90,7 +120,9 @@ class Ingest:
         try:
             return admit(wanted, admission, job=job, created_at=datetime.now(UTC))
         except Refused as refused:
-            errors = [FieldError((refusal.field,), refusal.code, refusal.text) for refusal in refused.refusals]
+            errors = [
+                FieldError(tuple(refusal.field.split(".")), refusal.code, refusal.text) for refusal in refused.refusals
+            ]
             raise bad_fields(errors) from refused
 
     async def _keys(self, tenant: str, ids: tuple[str, ...]) -> dict[str, str]:
@@ -110,21 +142,9 @@ class Ingest:
             return await anyio.to_thread.run_sync(jobs.get, tenant, envelope.id)
         if headers.get("x-stainless-retry-count", "0") == "0":
             return None
-        look_back = functools.partial(jobs.list, tenant, after=None, limit=RETRY_LOOK_BACK)
         since = envelope.created_at - RETRY_WINDOW
-        for job in await anyio.to_thread.run_sync(look_back):
-            if job.envelope.request_hash == envelope.request_hash and job.created_at >= since:
-                return job
-        return None
-
-    async def _refuse_a_full_queue(self, visitor: Visitor) -> None:
-        if self._rows is None:
-            return
-        most = visitor.tenant.limits.queued_jobs
-        counts = await anyio.to_thread.run_sync(self._rows.jobs.counts, visitor.tenant.id)
-        if counts[JobState.QUEUED] >= most:
-            text = f"{most} jobs are queued already; wait for one, or raise limits.queuedJobs of the tenant file"
-            raise Problem(429, "queue_full", text, headers={"Retry-After": "30"})
+        same = functools.partial(jobs.same_request, tenant, envelope.request_hash, since=since)
+        return await anyio.to_thread.run_sync(same)
 
     async def _write_through(self, envelope: JobEnvelope, traceparent: str) -> Accepted:
         """The consumer's own statement, so that retrieve works at once; the job is safe without it."""

@@ -9,6 +9,7 @@ from app.api.shapes import Auto, JobError, JobObject, Money, Preference, Prefere
 from app.contract.directory import PlatformEntry
 from app.contract.job import JobState
 from app.jobs.admission import FILE_ID
+from app.jobs.causes import Cause
 from app.store.jobs import Job
 from trainer.contract.recipe import Hyperparameters
 
@@ -17,7 +18,7 @@ UNKNOWN_CAUSE = "job_failed"
 _UPLOADED = re.compile(rf"s3://[^/]+/datasets/({FILE_ID.pattern})-[^/]*")
 _AUTO: Auto = "auto"
 # What a failure was about, where one member of the request is to blame.
-_BLAMED = {"bad_data": "training_file", "bad_input": "training_file"}
+_BLAMED = {Cause.BAD_INPUT.value: "training_file"}
 
 
 @dataclass(frozen=True)

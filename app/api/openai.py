@@ -21,7 +21,6 @@ from app.directory import Directory
 from app.store.jobs import Job, Jobs
 
 JOBS = "/v1/fine_tuning/jobs"
-NOTHING_KNOWN = Details()
 
 DetailsOf = Callable[[Job], Details]  # reads the store
 

@@ -39,7 +39,7 @@ class CreateUpload(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    filename: str = Field(min_length=1, max_length=255)
+    filename: str = Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")
     purpose: Literal["fine-tune"]
     bytes: int = Field(ge=1)
     mime_type: str = Field("application/jsonl", max_length=255)

@@ -28,7 +28,7 @@ _MODEL_NAME: TypeAdapter[str] = TypeAdapter(ModelName)
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why one field of a request is refused; `field` is a name of the body."""
+    """Why one field of a request is refused; `field` is a name of the body, with dots where it lies deeper."""
 
     field: str
     code: str
@@ -76,6 +76,8 @@ def admit(wanted: FinetuneRequest, admission: Admission, *, job: str, created_at
     if wanted.evaluation_url is not None:
         evaluation = _dataset(wanted.evaluation_url, admission, refusals, field="evaluationUrl")
     _callback(wanted.callback_url, admission.tenant, refusals)
+    if model is not None:
+        _recipe(wanted, admission, refusals, recipe=model.recipe)
     if refusals or model is None:
         raise Refused(refusals)
     training = TrainingJob(
@@ -158,6 +160,22 @@ def _of_base(wanted: FinetuneRequest, admission: Admission, refusals: list[Refus
         refusals.append(Refusal("suffix", "base_differs", text))
         return None
     return _Model(name, base, record.recipe if record else base.recipe)
+
+
+def _recipe(wanted: FinetuneRequest, admission: Admission, refusals: list[Refusal], *, recipe: str) -> None:
+    """What would else fail hours later in the tenant's pod; it does, where the directory lacks the recipe's entry."""
+    asked = wanted.hyperparameters
+    if wanted.search is not None and recipe not in admission.tenant.search_templates:
+        text = f"no search is offered with recipe {recipe}; leave it out, or add its search template to the tenant"
+        refusals.append(Refusal("search", "search_not_offered", text))
+    if (entry := admission.platform.recipe_entries.get(recipe)) is None:
+        return
+    if asked.batch_rows is not None and asked.batch_rows % entry.batch_multiple:
+        text = f"must be a multiple of {entry.batch_multiple}, the rows that go through recipe {recipe} at a time"
+        refusals.append(Refusal("hyperparameters.batchRows", "batch_rows", text))
+    if asked.objective == "dpo" and entry.method == "full":
+        text = f"recipe {recipe} trains all weights, which dpo cannot; choose a model with another recipe"
+        refusals.append(Refusal("hyperparameters.objective", "objective", text))
 
 
 def _is_model_name(name: str) -> bool:

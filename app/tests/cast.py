@@ -11,6 +11,7 @@ from app.contract.directory import (
     DirectoryModel,
     Limits,
     PlatformEntry,
+    RecipeEntry,
     TenantEntry,
 )
 from app.contract.models import Gate
@@ -52,6 +53,18 @@ def platform_entry() -> PlatformEntry:
             FORBIDDEN: base.model_copy(update={"licence": "research-only"}),
         },
         recipes=("smollm2-135m-cpu", "smollm2-135m-slow"),
+        recipe_entries={
+            "smollm2-135m-cpu": RecipeEntry(
+                objective="supervised",
+                method="lora",
+                width=512,
+                gpus=0,
+                epochs=2,
+                learning_rate=2e-4,
+                batch_rows=4,
+                batch_multiple=2,
+            )
+        },
     )
 
 

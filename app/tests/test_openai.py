@@ -76,7 +76,7 @@ def test_a_job_goes_from_its_upload_to_its_cancellation(acme: OpenAI) -> None:
     )
     assert job.hyperparameters.n_epochs == 2
     assert acme.fine_tuning.jobs.retrieve(job.id) == job
-    assert acme.fine_tuning.jobs.list(limit=1).data == [job]
+    assert [each.id for each in acme.fine_tuning.jobs.list(limit=1).data] == [job.id]
     assert [event.message for event in acme.fine_tuning.jobs.list_events(job.id)] == ["queued"]
     assert acme.fine_tuning.jobs.cancel(job.id).status == "cancelled"
 
