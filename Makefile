@@ -34,7 +34,7 @@ test-long: install ## trainings killed at hundreds of points, storms of 20,000 j
 	$(BIN)/pytest -m long -q -s trainer app tenon
 
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
-	$(BIN)/pytest -m apiserver -q -s policy-tests generators
+	$(BIN)/pytest -m apiserver -q -s policy-tests generators app
 
 test-oracle: get-oracle ## the evaluator against Cilium's own policy engine (needs Go)
 	$(BIN)/pytest -m oracle -q -s policy-tests

@@ -1,11 +1,12 @@
 """A real kube-apiserver with what the rendered tree gives our services: namespaces, accounts, rights, admission."""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
 from controlplane.api import Api
 from controlplane.documents import Document, read_documents
 from controlplane.server import ControlPlane, control_plane
@@ -28,6 +29,7 @@ class RealCluster:
 
     plane: ControlPlane
     admin: RealAdmin
+    rendered: Sequence[Document]
 
     @property
     def api(self) -> Api:
@@ -40,6 +42,38 @@ class RealCluster:
         )
         token = asked.raise_for_status().json()["status"]["token"]
         return Access(self.plane.url, ssl.create_default_context(cafile=self.plane.certificate), token=str(token))
+
+    def kubeconfig(self, account: str, folder: Path) -> Path:
+        """The same as a file, for a process of its own."""
+        access, file = self.access(account), folder / f"kubeconfig-{account}"
+        cluster = {"server": self.plane.url, "certificate-authority": str(self.plane.certificate)}
+        document = {
+            "current-context": "here",
+            "contexts": [{"name": "here", "context": {"cluster": "here", "user": account}}],
+            "clusters": [{"name": "here", "cluster": cluster}],
+            "users": [{"name": account, "user": {"token": access.token}}],
+        }
+        file.write_text(yaml.safe_dump(document), encoding="utf-8")
+        return file
+
+    def add_tenants(self, names: Sequence[str]) -> None:
+        """Training namespaces of further tenants, with the dispatcher's rights as acme's have them."""
+        like = [each for each in self.rendered if _is_of(each, "acme-train", "dispatcher")]
+        documents = [
+            Document(f"{name}: {each.origin}", each.text.replace("acme", name)) for name in names for each in like
+        ]
+        answers = [self.api.apply(each, dry_run=False) for each in documents]
+        assert all(answer.accepted for answer in answers), answers
+
+    def count(self, path: str) -> int:
+        """How many objects the server has there."""
+        found = self.api.http.get(path, params={"limit": "1"}).raise_for_status().json()
+        return len(found["items"]) + int(found["metadata"].get("remainingItemCount", 0))
+
+    def names(self, tenant: str) -> list[str]:
+        """The tenant's Workflows, as the server lists them."""
+        found = self.api.http.get(workflows_path(TENANTS[tenant].training_namespace)).raise_for_status().json()
+        return [each["metadata"]["name"] for each in found["items"]]
 
     def clear(self) -> None:
         """No Workflow and no pod is left of other tests."""
@@ -63,7 +97,15 @@ def real_cluster() -> Iterator[RealCluster]:
         answers += [plane.api.apply(each, dry_run=False) for each in policies]
         refused = [str(answer) for answer in answers if not answer.accepted]
         assert not refused, refused
-        yield RealCluster(plane, RealAdmin(plane.api.http))
+        yield RealCluster(plane, RealAdmin(plane.api.http), found)
+
+
+def _is_of(document: Document, namespace: str, name: str) -> bool:
+    """The namespace itself, and a Role and its binding of that name."""
+    body = document.body
+    if body["kind"] == "Namespace":
+        return bool(body["metadata"]["name"] == namespace)
+    return bool(body["kind"] in _RIGHTS and (document.namespace, document.name) == (namespace, name))
 
 
 def _is_ours(document: Document) -> bool:
