@@ -14,6 +14,7 @@ from rich.console import Console
 from trainer.contract.steps import DRIFT, Exit
 from trainer.durability.interruption import signals_end_nothing, signals_end_the_step
 from trainer.launch import RANK, die_with_launcher, is_needed, launch
+from trainer.log import LogSink, logged
 from trainer.outcomes import BadInput, Killed, Stopped, Unavailable
 from trainer.pipeline import COMMANDS, run_step
 from trainer.settings import Settings
@@ -37,9 +38,9 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         if environment.get(RANK, "0") != "0":
             run_step(arguments[0], settings, Sinks())
             return None
-        console = Console(stderr=True)
-        with opened(settings, environment, console if console.is_terminal else None) as sinks:
-            run_step(arguments[0], settings, sinks)
+        terminal = console if (console := Console(stderr=True)).is_terminal else None
+        with logged(settings, arguments[0]) as log, opened(settings, environment, terminal) as sinks:
+            run_step(arguments[0], settings, sinks if log is None else Sinks([sinks, LogSink(log)]))
         return None
 
     return ended(step)

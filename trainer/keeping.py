@@ -73,6 +73,7 @@ class Kept:
         self.alive()
         if self.training.ranks.is_first:
             self.checkpoints.save(snapshot, best=best)
+            self.sink.record({"checkpointStep": snapshot.step})
         self.usage.kept(snapshot.step)
         self.alive()
 

@@ -6,7 +6,8 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 ADAPTER = "adapter"
 PREPARED = "prepared"
-LOG = "log"
+LOG = "log"  # <step>/<offset>/lines: parts of what a step said, each named by the bytes before it
+LINES = "lines"
 USAGE = "usage"  # <step>-<rank>-<run>/trace.json: what each run of the attempt used, killed ones too
 CARD = "README.md"
 PROVENANCE = "provenance.json"  # of a version: in-toto statement over its files
@@ -29,6 +30,11 @@ def datasets(file: str) -> str:
 def attempt(job: str, number: int) -> str:
     """Prefix that attempt `number` of a job alone writes."""
     return f"jobs/{job}/{number}"
+
+
+def log(step: str) -> str:
+    """Below an attempt: what a step said."""
+    return f"{LOG}/{step}"
 
 
 def version(model: str, name: str) -> str:
