@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 
 from app.contract.job import JobState, workflow_name
 from app.jobs.scheduling import Turn
-from app.jobs.state import Move
+from app.jobs.state import Move, after
 from app.store.changes import advance, change, locked, now, record
 from app.store.dialects import hold_tenant
 from app.store.engine import reading, writing
@@ -164,11 +164,13 @@ class Attempts:
     def finish(self, attempt: Attempt, move: Move, *, error: str | None = None, code: str | None = None) -> bool:
         """End an attempt, and its job by SUCCEED or FAIL; REST lets a pausing job pause.
 
-        False: the attempt had ended before, or the job had (it was cancelled).
+        False: the attempt had ended before, or the job had (it was cancelled), or was not to pause.
         """
         with writing(self.engine) as connection:
             row = locked(connection, attempt.job.id)
-            if row is None or not _note(connection, attempt, finished_at=now()):
+            if row is None or (after(JobState(row.state), move) is None and not JobState(row.state).is_final):
+                return False
+            if not _note(connection, attempt, finished_at=now()):
                 return False
             if not advance(connection, row, move, error=error, code=code):
                 return False
