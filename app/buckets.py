@@ -66,6 +66,16 @@ class Buckets:
             body = self._at(bucket).get_object(Bucket=bucket, Key=key)["Body"]
         return iter(body.iter_chunks(CHUNK_BYTES))
 
+    def keys(self, bucket: str, prefix: str, *, most: int) -> list[tuple[str, int]]:
+        """The first `most` keys below a prefix, each with its bytes. Raises BucketUnavailable."""
+        with self._mended(bucket, prefix):
+            pages = (
+                self._at(bucket)
+                .get_paginator("list_objects_v2")
+                .paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": most})
+            )
+            return [(entry["Key"], int(entry["Size"])) for page in pages for entry in page.get("Contents", [])]
+
     def size(self, bucket: str, key: str) -> int:
         """Bytes of the object. Raises ObjectMissing and BucketUnavailable."""
         with self._mended(bucket, key):

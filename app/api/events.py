@@ -44,7 +44,7 @@ class Events:
         after = cursor_of(wanted.after, "ftevent")
         if await anyio.to_thread.run_sync(self._jobs.get, tenant, job) is None:
             raise not_found("job")
-        if request.method == "GET" and _is_stream(request):
+        if request.method == "GET" and is_stream(request):
             last = request.headers.get("last-event-id")
             return self._stream(tenant, job, after=cursor_of(last, "ftevent") if last else after)
         read = partial(self._jobs.events, tenant, job, after=after, limit=wanted.limit + 1)
@@ -63,10 +63,10 @@ class Events:
             has_ended = found is None or found.state.is_final
             return events, has_ended and len(events) < _BATCH
 
-        return _Stream(_lines(read, after), held)
+        return EventStream(_lines(read, after), held)
 
 
-class _Stream(StreamingResponse):
+class EventStream(StreamingResponse):
     """Gives its place back when it ends, also when the client leaves."""
 
     def __init__(self, lines: AsyncIterator[str], held: ExitStack) -> None:
@@ -111,6 +111,6 @@ def event_object(event: JobEvent) -> EventObject:
     }
 
 
-def _is_stream(request: Request) -> bool:
+def is_stream(request: Request) -> bool:
     accepted = (each.partition(";")[0].strip() for each in request.headers.get("accept", "").split(","))
     return request.query_params.get("stream") == "true" or STREAM in accepted

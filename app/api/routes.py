@@ -10,6 +10,7 @@ from app.api.events import Events
 from app.api.files import FileRoutes
 from app.api.finetune import Ingest, Rows
 from app.api.limits import Limits
+from app.api.logs import LogRoutes
 from app.api.openai import FineTuning
 from app.api.uploads import UploadRoutes
 from app.buckets import Buckets
@@ -34,5 +35,6 @@ def fine_tuning(
     if buckets is not None:
         files = FileRoutes(entrance=entrance, files=rows.files, jobs=rows.jobs, buckets=buckets, ids=Ids())
         uploads = UploadRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids())
-        routes += [*files.routes(), *uploads.routes()]
+        logs = LogRoutes(entrance=entrance, jobs=rows.jobs, buckets=buckets)
+        routes += [*files.routes(), *uploads.routes(), *logs.routes()]
     return routes
