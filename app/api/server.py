@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api import openapi
 from app.api.correlation import Correlation
 from app.api.cors import CrossOrigin
 from app.api.entrance import Entrance
@@ -21,10 +22,10 @@ from app.api.readiness import Probe, Readiness
 from app.api.routes import fine_tuning
 from app.api.webhooks import WebhookRoutes
 from app.audit import LoggedTrail, Trail
-from app.broker.queue import Publisher
 from app.buckets import Buckets
 from app.directory import Directory
 from app.identity.caller import Callers, Tokens
+from app.intake import Intake
 from app.jobs.ids import Ids
 from app.metrics import Metrics
 from app.telemetry import Tracing
@@ -47,7 +48,7 @@ class Border:
 def build(
     *,
     directory: Directory,
-    publisher: Publisher,
+    intake: Intake,
     tracing: Tracing,
     rows: Rows | None,
     buckets: Buckets | None,
@@ -56,11 +57,12 @@ def build(
     """The application. Without rows (serverless, no store in reach) it serves `POST /api/finetune` and models only."""
     met = border or Border()
     entrance = Entrance(callers=Callers(directory, *met.tokens), directory=directory, rates=RateLimit())
-    ingest = Ingest(directory=directory, publisher=publisher, rows=rows, tracing=tracing, ids=Ids())
+    ingest = Ingest(directory=directory, intake=intake, rows=rows, tracing=tracing, ids=Ids())
     routes = [
         Route("/healthz", healthy, methods=["GET"]),
         Route("/readyz", Readiness(met.probes).answer, methods=["GET"]),
         Route(SUBMIT, Finetune(entrance=entrance, ingest=ingest).submit, methods=["POST"]),
+        *openapi.routes(),
         *Models(entrance=entrance, directory=directory).routes(),
     ]
     if rows is not None:

@@ -3,7 +3,7 @@
 The OpenAPI document is made from these.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic reads typing's own only from Python 3.12 on
 
@@ -253,18 +253,67 @@ class PreviewObject(TypedDict):
     data: list[PreviewRow]
 
 
-class FieldProblem(TypedDict, total=False):
+class FieldProblem(TypedDict):
+    """What is wrong with one field. `pointer` (RFC 6901) is of the body; headers and parameters have none."""
+
     field: str
     code: str
     detail: str
-    pointer: str
+    pointer: NotRequired[str]
 
 
 class OpenAIError(TypedDict):
+    """What OpenAI's client unwraps."""
+
     message: str
     type: str
     param: str | None
     code: str
+
+
+class ProblemBody(TypedDict):
+    """RFC 9457, with what other kinds of clients read beside it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    invalidParams: list[FieldProblem]
+    errors: dict[str, list[str]]
+    error: OpenAIError
+    message: str
+
+
+class WebhookKey(TypedDict):
+    """A generation of the key that signs; `secret` is shown when it is made and never again."""
+
+    id: str
+    object: Literal["webhook.key"]
+    generation: int
+    created_at: int
+    expires_at: int | None
+
+
+class NewWebhookKey(WebhookKey):
+    secret: str
+
+
+class Delivery(TypedDict):
+    """What is told, or was told, to a job's callback."""
+
+    id: str
+    object: Literal["webhook.delivery"]
+    type: str
+    job_id: str
+    url: str
+    status: str
+    attempts: int
+    created_at: int
+    next_attempt_at: int | None
+    delivered_at: int | None
+    last_status: int | None
+    last_error: str | None
 
 
 class Health(TypedDict):

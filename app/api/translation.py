@@ -36,7 +36,7 @@ class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Tunables(_Body):
+class AskedTunables(_Body):
     """`hyperparameters`; auto, like an absent one, is the recipe's value."""
 
     n_epochs: Annotated[int | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
@@ -51,7 +51,7 @@ class Tunables(_Body):
         }
 
 
-class PreferenceTunables(Tunables):
+class AskedPreferenceTunables(AskedTunables):
     """Those of `dpo`."""
 
     beta: Annotated[float | Literal["auto"] | None, AfterValidator(_none_for_auto)] = None
@@ -60,37 +60,37 @@ class PreferenceTunables(Tunables):
         return {**super().to_ours(), "beta": self.beta, "objective": "dpo"}
 
 
-class Supervised(_Body):
+class AskedSupervised(_Body):
     """`method.supervised`."""
 
-    hyperparameters: Tunables = Tunables()
+    hyperparameters: AskedTunables = AskedTunables()
 
 
-class Preference(_Body):
+class AskedPreference(_Body):
     """`method.dpo`."""
 
-    hyperparameters: PreferenceTunables = PreferenceTunables()
+    hyperparameters: AskedPreferenceTunables = AskedPreferenceTunables()
 
 
-class Method(_Body):
+class AskedMethod(_Body):
     """`method`: how the model is tuned. Reinforcement is not offered."""
 
     type: Literal["supervised", "dpo"]
-    supervised: Supervised | None = None
-    dpo: Preference | None = None
+    supervised: AskedSupervised | None = None
+    dpo: AskedPreference | None = None
 
     @model_validator(mode="after")
-    def _of_its_type(self) -> "Method":
+    def _of_its_type(self) -> "AskedMethod":
         other = self.dpo if self.type == "supervised" else self.supervised
         if other is not None:
             raise ValueError(f"type is {self.type} and the other method's parameters are given; leave those out")
         return self
 
     @property
-    def tunables(self) -> Tunables:
+    def tunables(self) -> AskedTunables:
         if self.type == "dpo":
-            return (self.dpo or Preference()).hyperparameters
-        return (self.supervised or Supervised()).hyperparameters
+            return (self.dpo or AskedPreference()).hyperparameters
+        return (self.supervised or AskedSupervised()).hyperparameters
 
 
 class CreateJob(_Body):
@@ -102,8 +102,8 @@ class CreateJob(_Body):
     suffix: str | None = None
     seed: int | None = None
     metadata: dict[str, str] | None = None
-    hyperparameters: Tunables | None = Field(None, description="OpenAI's older place of method.supervised's")
-    method: Method | None = None
+    hyperparameters: AskedTunables | None = Field(None, description="OpenAI's older place of method.supervised's")
+    method: AskedMethod | None = None
     integrations: Annotated[list[Any] | None, AfterValidator(_none_offered)] = Field(
         None, max_length=8, description="none are offered"
     )
@@ -117,7 +117,7 @@ class CreateJob(_Body):
 
     def to_request(self) -> FinetuneRequest:
         """The same job in our own words. Raises Problem 400 with every field, in OpenAI's."""
-        tunables = self.method.tunables if self.method else self.hyperparameters or Tunables()
+        tunables = self.method.tunables if self.method else self.hyperparameters or AskedTunables()
         try:
             return FinetuneRequest.model_validate(
                 {
