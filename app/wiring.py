@@ -65,7 +65,7 @@ def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
     from app.api.finetune import Rows
     from app.buckets import Buckets
 
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     return server.build(
         directory=directory,
         publisher=_publisher(settings, engine),
@@ -99,7 +99,7 @@ def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border
 
 def dispatcher(settings: Settings) -> Dispatcher:
     """Raises SettingsError, StoreUnavailable, DirectoryError, AccessError."""
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     attempts = Attempts(engine)
     return Dispatcher(
         subscriber=_subscriber(settings, engine),
@@ -113,7 +113,7 @@ def dispatcher(settings: Settings) -> Dispatcher:
 
 def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url)
+    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     attempts, accounting = Attempts(engine), Accounting(ledger=Ledger(engine), directory=directory)
     found = _workflows(settings, directory, attempts, watched=True)
     reporting = Reporting(
@@ -140,7 +140,7 @@ def webhooks(settings: Settings, metrics: Metrics) -> "Webhooks":
 
     if settings.webhook_key_file is None:
         raise SettingsError("TENON_WEBHOOK_KEY_FILE: not set; name a file with at least 32 random bytes")
-    signing, directory = read_keys(settings.webhook_key_file), tenants.read(settings.directory_url)
+    signing, directory = read_keys(settings.webhook_key_file), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     engine = open_store(settings.needed_store_url)
     network = VettedNetwork(
         resolve=system_resolver(MOST_AT_ONCE),
@@ -173,7 +173,7 @@ def workflows(settings: Settings) -> Controller:
     home = _home(settings)
     site = Site(
         home=home,
-        models_bucket=tenants.read(settings.directory_url).platform.models_bucket,
+        models_bucket=tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig).platform.models_bucket,
         s3_url=settings.s3_url,
         status_port=settings.status_port,
     )
