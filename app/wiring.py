@@ -13,11 +13,11 @@ from starlette.types import ASGIApp
 from app import directory as tenants
 from app.accounting import Accounting
 from app.audit import StoredTrail
-from app.broker.queue import Publisher, Subscriber
-from app.broker.sql import SqlPublisher, SqlSubscriber
+from app.broker import by_url
 from app.directory import Directory
 from app.dispatcher import Dispatcher, Stores
 from app.identity.caller import Tokens
+from app.intake import BrokerIntake, Intake, StoreIntake
 from app.metrics import Metrics
 from app.reporting import Reporting
 from app.settings import Settings, SettingsError
@@ -68,12 +68,19 @@ def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
     engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     return server.build(
         directory=directory,
-        publisher=_publisher(settings, engine),
+        intake=intake(settings, engine),
         tracing=tracing("ingest", settings.trace_file),
         rows=Rows(Jobs(engine), Files(engine), _webhook_rows(settings, engine)),
         buckets=Buckets(settings.s3_url),
         border=replace(_border(settings, directory, engine), metrics=metrics),
     )
+
+
+def intake(settings: Settings, engine: Engine) -> Intake:
+    """Raises SettingsError."""
+    if settings.broker_url == "sql":
+        return StoreIntake(engine)
+    return BrokerIntake(by_url.publisher(settings.broker_url, engine), Jobs(engine))
 
 
 def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border":
@@ -102,7 +109,7 @@ def dispatcher(settings: Settings) -> Dispatcher:
     engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
     attempts = Attempts(engine)
     return Dispatcher(
-        subscriber=_subscriber(settings, engine),
+        subscriber=by_url.subscriber(settings.broker_url, engine),
         stores=Stores(Jobs(engine), attempts, Ledger(engine)),
         directory=directory,
         workflows=_workflows(settings, directory, attempts),
@@ -179,21 +186,6 @@ def workflows(settings: Settings) -> Controller:
     )
     traced = tracing("workflows", settings.trace_file)
     return Controller(WorkflowsFolder(home), site, traced, slots=settings.local_slots)
-
-
-def _publisher(settings: Settings, engine: Engine) -> Publisher:
-    _expect_sql(settings)
-    return SqlPublisher(engine)
-
-
-def _subscriber(settings: Settings, engine: Engine) -> Subscriber:
-    _expect_sql(settings)
-    return SqlSubscriber(engine)
-
-
-def _expect_sql(settings: Settings) -> None:
-    if settings.broker_url != "sql":
-        raise SettingsError(f"TENON_BROKER_URL: {settings.broker_url!r} is not served by this version; give `sql`")
 
 
 def _workflows(settings: Settings, directory: Directory, attempts: Attempts, *, watched: bool = False) -> Workflows:

@@ -1,7 +1,6 @@
 """`POST /api/finetune`, and the one way in which a request of either API becomes a job."""
 
 import functools
-import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -18,23 +17,21 @@ from app.api.body import json_body
 from app.api.entrance import Entrance, Visitor
 from app.api.errors import RETRY_SECONDS, FieldError, Problem, bad_fields, field_errors
 from app.api.webhooks import WebhookRows
-from app.broker.queue import Publisher
 from app.contract.directory import TenantEntry
 from app.contract.internal import JOBS_TOPIC
 from app.contract.job import FinetuneRequest, JobEnvelope, JobState
 from app.directory import Directory
+from app.intake import Intake
 from app.jobs.admission import Admission, Refused, admit, files_named
 from app.jobs.ids import Ids
-from app.store.engine import StoreUnavailable
 from app.store.files import Files
 from app.store.jobs import Job, Jobs
 from app.telemetry import Tracing
 
 RETRY_WINDOW = timedelta(minutes=5)  # in which a client's own retry is known by its content
 RECOUNT_SECONDS = 1.0  # how old a count of queued jobs may be
+SMALL_QUEUE = 100  # limits below it are near at once
 _IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,8 +63,8 @@ class QueueRoom:
     clock: Callable[[], float] = time.monotonic
     _queued: dict[str, tuple[int, float]] = field(default_factory=dict)  # tenant -> (jobs, as of)
 
-    async def take(self, tenant: TenantEntry) -> None:
-        """Raises Problem 429."""
+    async def take(self, tenant: TenantEntry) -> int | None:
+        """The limit, to be held to where the row is made; None while it is far. Raises Problem 429."""
         most, now = tenant.limits.queued_jobs, self.clock()
         queued, as_of = self._queued.get(tenant.id, (most, now))
         if queued >= most or now - as_of >= RECOUNT_SECONDS:
@@ -77,16 +74,15 @@ class QueueRoom:
             text = f"{most} jobs are queued already; wait for one, or raise limits.queuedJobs of the tenant file"
             raise Problem(429, "queue_full", text, headers={"Retry-After": "30"})
         self._queued[tenant.id] = (queued + 1, as_of)
+        return most if most < SMALL_QUEUE or queued >= most / 2 else None
 
 
 class Ingest:
     """Makes jobs. Its collaborators are given once, in wiring.py; without a store it only publishes."""
 
-    def __init__(
-        self, *, directory: Directory, publisher: Publisher, rows: Rows | None, tracing: Tracing, ids: Ids
-    ) -> None:
+    def __init__(self, *, directory: Directory, intake: Intake, rows: Rows | None, tracing: Tracing, ids: Ids) -> None:
         self._directory = directory
-        self._publisher = publisher
+        self._intake = intake
         self._rows = rows
         self._room = QueueRoom(rows.jobs) if rows else None
         self._tracing = tracing
@@ -100,14 +96,24 @@ class Ingest:
         key = _idempotency_key(headers)
         job = self._ids.for_request(visitor.tenant.id, key)
         envelope = await self.admitted(wanted, visitor, job)
-        if known := await self._known(envelope, is_keyed=key is not None, headers=headers):
+        is_found_later = key is not None and self._intake.finds_repeats
+        if not is_found_later and (known := await self._known(envelope, is_keyed=key is not None, headers=headers)):
             return _repeat(known, envelope)
-        if self._room is not None:
-            await self._room.take(visitor.tenant)
+        try:
+            most_queued = await self._room.take(visitor.tenant) if self._room else None
+        except Problem:
+            if is_found_later and (known := await self._known(envelope, is_keyed=True, headers=headers)):
+                return _repeat(known, envelope)
+            raise
         attributes = {"messaging.destination.name": JOBS_TOPIC, "messaging.message.id": job, "tenon.job": job}
         with self._tracing.span(f"send {JOBS_TOPIC}", kind=SpanKind.PRODUCER, **attributes) as span:
-            await self._publisher.publish(envelope, traceparent=span.traceparent)
-        return await self._write_through(envelope, span.traceparent)
+            is_new = await self._intake.take(envelope, traceparent=span.traceparent, most_queued=most_queued)
+        if not is_new and self._rows is not None:
+            first = await anyio.to_thread.run_sync(self._rows.jobs.get, envelope.tenant, envelope.id)
+            # a repeat; or on a broker of its own the consumer, which was faster with this very job
+            if first is not None and first.created_at != envelope.created_at:
+                return _repeat(first, envelope)
+        return Accepted(_queued(envelope, span.traceparent), is_repeat=False)
 
     async def admitted(self, wanted: FinetuneRequest, visitor: Visitor, job: str) -> JobEnvelope:
         """What the job would be. Raises Problem with every field that is refused."""
@@ -145,23 +151,6 @@ class Ingest:
         since = envelope.created_at - RETRY_WINDOW
         same = functools.partial(jobs.same_request, tenant, envelope.request_hash, since=since)
         return await anyio.to_thread.run_sync(same)
-
-    async def _write_through(self, envelope: JobEnvelope, traceparent: str) -> Accepted:
-        """The consumer's own statement, so that retrieve works at once; the job is safe without it."""
-        made = _queued(envelope, traceparent)
-        if self._rows is None:
-            return Accepted(made, is_repeat=False)
-        jobs = self._rows.jobs
-        try:
-            insert = functools.partial(jobs.insert_or_ignore, envelope, traceparent=traceparent)
-            if not await anyio.to_thread.run_sync(insert):
-                first = await anyio.to_thread.run_sync(jobs.get, envelope.tenant, envelope.id)
-                # the consumer was faster with this very job, or another request came at once with the same key
-                if first is not None and first.created_at != envelope.created_at:
-                    return _repeat(first, envelope)
-        except StoreUnavailable as error:
-            _log.warning("job %s is queued, its row follows: %s", envelope.id, error)
-        return Accepted(made, is_repeat=False)
 
 
 class Finetune:

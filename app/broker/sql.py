@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import anyio.to_thread
 from sqlalchemy import Engine, Row, and_, delete, insert, or_, select, update
 
 from app.broker import envelope as wire
@@ -18,6 +17,7 @@ from app.broker.dead_letters import from_json, keep, to_json
 from app.broker.queue import BrokerUnavailable, Failure, Headers, Message
 from app.broker.topics import TOPICS, Topics
 from app.contract.job import JobEnvelope
+from app.store.commits import GroupCommit
 from app.store.engine import StoreUnavailable, reading, writing
 from app.store.tables import messages
 
@@ -32,33 +32,24 @@ class SqlOutlet:
         self.engine = engine
 
     def send(self, topic: str, *, key: bytes | None, headers: Headers, value: bytes | None, due_at: datetime) -> None:
-        row = {
-            "topic": topic,
-            "key": None if key is None else key.decode(),
-            "headers": to_json(headers),
-            "value": value or b"",
-            "attempts": 0,
-            "published_at": datetime.now(UTC),
-            "due_at": due_at,
-        }
+        row = _row(topic, key=key, headers=headers, value=value, due_at=due_at)
         with _told(), writing(self.engine) as connection:
             connection.execute(insert(messages).values(row))
 
 
 class SqlPublisher:
-    """`Publisher` into the store."""
+    """`Publisher` into the store; what is published at once shares a transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._outlet = SqlOutlet(engine)
+        self._commits = GroupCommit(self._write)
 
     async def publish(self, envelope: JobEnvelope, *, traceparent: str | None, tracestate: str | None = None) -> None:
-        headers = wire.raw(wire.headers(envelope, traceparent=traceparent, tracestate=tracestate))
-        await anyio.to_thread.run_sync(self._write, envelope, headers)
+        await self._commits.add(row_of(envelope, traceparent=traceparent, tracestate=tracestate))
 
-    def _write(self, envelope: JobEnvelope, headers: Headers) -> None:
-        key, value = envelope.tenant.encode(), wire.value(envelope)
-        self._outlet.send(TOPICS.jobs, key=key, headers=headers, value=value, due_at=datetime.now(UTC))
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        with _told(), writing(self.engine) as connection:
+            connection.execute(insert(messages), rows)
 
 
 class SqlSubscriber:
@@ -130,6 +121,25 @@ class SqlSubscriber:
             with _told(), writing(self.engine) as connection:
                 connection.execute(delete(messages).where(messages.c.id.in_(self._done)))
             self._done.clear()
+
+
+def row_of(envelope: JobEnvelope, *, traceparent: str | None, tracestate: str | None = None) -> dict[str, Any]:
+    """A job's message as a row of `messages`, due at once."""
+    headers = wire.raw(wire.headers(envelope, traceparent=traceparent, tracestate=tracestate))
+    key, value = envelope.tenant.encode(), wire.value(envelope)
+    return _row(TOPICS.jobs, key=key, headers=headers, value=value, due_at=datetime.now(UTC))
+
+
+def _row(topic: str, *, key: bytes | None, headers: Headers, value: bytes | None, due_at: datetime) -> dict[str, Any]:
+    return {
+        "topic": topic,
+        "key": None if key is None else key.decode(),
+        "headers": to_json(headers),
+        "value": value or b"",
+        "attempts": 0,
+        "published_at": datetime.now(UTC),
+        "due_at": due_at,
+    }
 
 
 def _message(row: Row[Any]) -> Message:

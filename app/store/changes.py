@@ -3,7 +3,7 @@
 The lock keeps a job's events in the order of their ids, so that an id is a cursor no event can slip behind.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
@@ -91,6 +91,17 @@ def record(
         "created_at": now(),
     }
     connection.execute(insert(events).values(row))
+
+
+def record_all(connection: Connection, of: Iterable[OfJob], message: str) -> None:
+    """The same event of several jobs whose rows this transaction has made."""
+    at = now()
+    rows = [
+        {"job": job.id, "tenant": job.tenant, "level": "info", "type": "message", "message": message, "data": {}}
+        for job in of
+    ]
+    if rows:
+        connection.execute(insert(events), [{**row, "created_at": at} for row in rows])
 
 
 def now() -> datetime:

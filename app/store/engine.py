@@ -100,7 +100,7 @@ def reading(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection
     """
     options = postgresql.SNAPSHOT if engine.dialect.name == POSTGRESQL else {}
     with _mended(engine), engine.connect().execution_options(**options) as connection, connection.begin():
-        _serve(connection, tenant)
+        serve(connection, tenant)
         yield connection
 
 
@@ -112,7 +112,7 @@ def writing(engine: Engine, *, tenant: str | None = None) -> Iterator[Connection
     `with_for_update`, and for what `hold_tenant` guards. tenant: as in `reading`.
     """
     with _mended(engine), engine.connect().execution_options(**sqlite.WRITES) as connection, connection.begin():
-        _serve(connection, tenant)
+        serve(connection, tenant)
         yield connection
 
 
@@ -121,7 +121,8 @@ def shown(url: URL) -> str:
     return repr(url.set(query={}))
 
 
-def _serve(connection: Connection, tenant: str | None) -> None:
+def serve(connection: Connection, tenant: str | None) -> None:
+    """Show this transaction the rows of one tenant only, from now on; PostgreSQL's row security holds it to that."""
     if tenant is not None and connection.dialect.name == POSTGRESQL:
         connection.execute(select(func.set_config("tenon.tenant", tenant, True)))  # noqa: FBT003 - until it ends
 

@@ -1,6 +1,6 @@
 """Job rows. A job outlives its workflows; every UPDATE names the id, version and state it was decided on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Row, Select, and_, func, literal, sel
 
 from app.contract.job import JobEnvelope, JobState
 from app.jobs.state import Move
-from app.store.changes import EventType, Level, advance, locked, now, record
+from app.store.changes import EventType, Level, advance, locked, now, record, record_all
 from app.store.deliveries import enqueue
 from app.store.dialects import hold_tenant, holds_pair, insert_new
 from app.store.engine import reading, writing
@@ -74,17 +74,7 @@ class Jobs:
         A job beyond `most_queued` of its tenant is made too, as one that failed, so that its caller can see why.
         """
         with writing(self.engine, tenant=envelope.tenant) as connection:
-            refusal = None if most_queued is None else _refusal(connection, envelope.tenant, most_queued)
-            row = _new_row(envelope, traceparent, refusal)
-            made = insert_new(connection, jobs).values(row).on_conflict_do_nothing().returning(jobs.c.id)
-            if connection.execute(made).first() is None:
-                return False
-            if refusal is None:
-                record(connection, envelope, "queued")
-            else:
-                record(connection, envelope, f"failed: {refusal}", level="error")
-                enqueue(connection, connection.execute(select(jobs).where(jobs.c.id == envelope.id)).one(), "failed")
-            return True
+            return make(connection, envelope, traceparent=traceparent, most_queued=most_queued)
 
     def get(self, tenant: str, job: str) -> Job | None:
         with reading(self.engine, tenant=tenant) as connection:
@@ -210,6 +200,35 @@ def _mark(row: Row[Any]) -> Any:
 
 def _is_live(connection: Connection, job: str) -> bool:
     return connection.execute(select(jobs.c.id).where(jobs.c.id == job, has_live_attempt)).first() is not None
+
+
+def make(connection: Connection, envelope: JobEnvelope, *, traceparent: str | None, most_queued: int | None) -> bool:
+    """As Jobs.insert_or_ignore, within a transaction."""
+    refusal = None if most_queued is None else _refusal(connection, envelope.tenant, most_queued)
+    row = _new_row(envelope, traceparent, refusal)
+    made = insert_new(connection, jobs).values(row).on_conflict_do_nothing().returning(jobs.c.id)
+    if connection.execute(made).first() is None:
+        return False
+    if refusal is None:
+        record(connection, envelope, "queued")
+    else:
+        record(connection, envelope, f"failed: {refusal}", level="error")
+        enqueue(connection, connection.execute(select(jobs).where(jobs.c.id == envelope.id)).one(), "failed")
+    return True
+
+
+def make_all(connection: Connection, new: Sequence[tuple[JobEnvelope, str | None]]) -> set[str]:
+    """As `make`, of several jobs with their traceparents, whose tenants' queues are known to have room.
+
+    The ids of those that were made.
+    """
+    rows = [_new_row(envelope, traceparent, None) for envelope, traceparent in new]
+    if not rows:
+        return set()
+    made = insert_new(connection, jobs).on_conflict_do_nothing().returning(jobs.c.id)
+    ids = set(connection.execute(made, rows).scalars())
+    record_all(connection, {envelope.id: envelope for envelope, _ in new if envelope.id in ids}.values(), "queued")
+    return ids
 
 
 def _refusal(connection: Connection, tenant: str, most: int) -> str | None:

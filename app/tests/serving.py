@@ -11,7 +11,6 @@ from typing import Any
 
 import anyio
 import httpx
-import uvicorn
 from starlette.types import ASGIApp
 
 from app.api.finetune import Rows
@@ -19,11 +18,14 @@ from app.api.server import Border, build
 from app.api.webhooks import WebhookRows
 from app.audit import StoredTrail
 from app.broker.queue import Publisher
-from app.broker.sql import SqlPublisher, SqlSubscriber
+from app.broker.sql import SqlSubscriber
 from app.buckets import Buckets
 from app.contract.directory import TenantEntry
 from app.delivery.signing import SigningKeys
 from app.directory import read
+from app.intake import BrokerIntake, StoreIntake
+from app.serving.protocol import Bounds
+from app.serving.server import server
 from app.store.deliveries import Deliveries
 from app.store.engine import open_store
 from app.store.files import Files
@@ -79,7 +81,7 @@ def serve(
     traces = folder / "traces.jsonl"
     application = build(
         directory=read(write_directory(folder / "directory", *tenants)),
-        publisher=publisher or SqlPublisher(engine),
+        intake=StoreIntake(engine) if publisher is None else BrokerIntake(publisher, rows.jobs),
         tracing=tracing("ingest", traces),
         rows=rows,
         buckets=buckets,
@@ -95,14 +97,14 @@ async def _send(application: ASGIApp, method: str, path: str, **options: Any) ->
 
 
 @contextmanager
-def listening(application: ASGIApp) -> Iterator[str]:
+def listening(application: ASGIApp, *, bounds: Bounds | None = None) -> Iterator[str]:
     """The application on a free loopback port; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(application, log_level="warning", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        made = server(application, bounds=bounds)
+        thread = threading.Thread(target=made.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            made.should_exit = True
             thread.join()

@@ -19,6 +19,7 @@ from app.broker.sql import SqlPublisher
 from app.contract.directory import Limits
 from app.contract.job import JobEnvelope, JobState, job_id
 from app.directory import read
+from app.intake import BrokerIntake
 from app.store.engine import StoreUnavailable
 from app.telemetry import tracing
 from app.tests.cast import KEYS, UNKNOWN_KEY, tenant_entry
@@ -330,7 +331,7 @@ def test_without_a_store_jobs_are_published_and_nothing_is_listed(tmp_path: Path
     api = serve(tmp_path)
     storeless = build(
         directory=read((tmp_path / "directory").as_uri()),
-        publisher=SqlPublisher(api.rows.jobs.engine),
+        intake=BrokerIntake(SqlPublisher(api.rows.jobs.engine), None),
         tracing=tracing("ingest", None),
         rows=None,
         buckets=None,

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 from app.api.server import build
-from app.broker.sql import SqlPublisher
 from app.delivery.signing import SigningKeys
 from app.directory import read
+from app.intake import StoreIntake
 from app.store.engine import reading
 from app.store.outbox import Outbox
 from app.store.tables import audit
@@ -104,7 +104,7 @@ def test_without_a_master_key_there_is_no_secret(api: Api, tmp_path: Path) -> No
     rows = replace(api.rows, webhooks=replace(api.rows.webhooks, signing=None))
     keyless = build(
         directory=read(write_directory(tmp_path / "directory")),
-        publisher=SqlPublisher(rows.jobs.engine),
+        intake=StoreIntake(rows.jobs.engine),
         tracing=tracing("ingest", None),
         rows=rows,
         buckets=None,
