@@ -1,7 +1,9 @@
 """Every broker behind one face, for the tests that hold of all of them."""
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -12,13 +14,19 @@ from sqlalchemy import Engine, select
 
 from app.broker.consuming import drain
 from app.broker.dead_letters import DeadLetters
+from app.broker.kafka.address import parse
+from app.broker.kafka.producing import KafkaOutlet
+from app.broker.kafka.publisher import KafkaPublisher
+from app.broker.kafka.subscriber import KafkaSubscriber
 from app.broker.queue import Headers, Message, Outlet, Publisher, Subscriber
 from app.broker.sql import SqlOutlet, SqlPublisher, SqlSubscriber
 from app.broker.topics import Topics
 from app.contract.job import JobEnvelope
 from app.store.engine import open_store, reading
 from app.store.tables import dead_letters
+from app.tests.mock_kafka import MockCluster
 
+FEW = 50  # messages that are published one by one
 SHORT = 0.2  # seconds of every retry level
 
 
@@ -31,7 +39,7 @@ class Broker:
     publisher: Publisher
     outlet: Outlet
     new_subscriber: Callable[[], Subscriber]
-    keeps_tombstones: bool = False
+    is_kafka: bool = False  # keeps tombstones, acknowledges many at once
     begun: list[Subscriber] = field(default_factory=list)
 
     def subscriber(self) -> Subscriber:
@@ -41,11 +49,14 @@ class Broker:
         return made
 
     def publish(self, *envelopes: JobEnvelope, traceparent: str | None = None, tracestate: str | None = None) -> None:
-        async def send() -> None:
+        async def one_by_one() -> None:
             for one in envelopes:
                 await self.publisher.publish(one, traceparent=traceparent, tracestate=tracestate)
 
-        anyio.run(send)
+        async def together() -> None:
+            await asyncio.gather(*(self.publisher.publish(one, traceparent=None) for one in envelopes))
+
+        anyio.run(together if self.is_kafka and len(envelopes) > FEW else one_by_one)
 
     def put(self, value: bytes | None, headers: Headers, *, key: bytes | None = b"acme") -> None:
         """A message that no publisher of ours would write."""
@@ -104,9 +115,40 @@ def short_levels(stem: str = "") -> Topics:
     return Topics(f"{stem}{names.jobs}", levels, f"{stem}{names.dead_letters}", f"{stem}{names.group}")
 
 
-def open_broker(kind: str, folder: Path) -> Broker:
+@contextmanager
+def opened(kind: str, folder: Path) -> Iterator[Broker]:
     """A new broker of the kind."""
     engine = open_store(f"sqlite:///{folder}/store.db")
+    with KINDS[kind](engine) as broker:
+        yield broker
+        broker.close()
+    engine.dispose()
+
+
+@contextmanager
+def _sqlite(engine: Engine) -> Iterator[Broker]:
     topics = short_levels()
     subscribe = partial(SqlSubscriber, engine, lease_seconds=60.0, topics=topics)
-    return Broker(engine, topics, SqlPublisher(engine), SqlOutlet(engine), subscribe)
+    yield Broker(engine, topics, SqlPublisher(engine), SqlOutlet(engine), subscribe)
+
+
+@contextmanager
+def _mock(engine: Engine) -> Iterator[Broker]:
+    topics = short_levels()
+    cluster = MockCluster([*topics.taken, topics.dead_letters])
+    with on_kafka(engine, f"kafka://{cluster.servers}", topics) as broker:
+        yield broker
+        broker.close()
+    cluster.close()
+
+
+@contextmanager
+def on_kafka(engine: Engine, url: str, topics: Topics) -> Iterator[Broker]:
+    address = parse(url)
+    publisher = KafkaPublisher(address, topics=topics)
+    subscribe = partial(KafkaSubscriber, address, engine, topics=topics)
+    yield Broker(engine, topics, publisher, KafkaOutlet(address), subscribe, is_kafka=True)
+    publisher.close()
+
+
+KINDS = {"sqlite": _sqlite, "mock": _mock}

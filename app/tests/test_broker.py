@@ -18,18 +18,17 @@ from app.store.engine import StoreUnavailable, writing
 from app.store.jobs import Jobs
 from app.store.tables import jobs as job_rows
 from app.store.tables import messages
-from app.tests.brokers import SHORT, Broker, handle_until, open_broker, taken
+from app.tests.brokers import SHORT, Broker, handle_until, opened, taken
 from app.tests.local import count, envelope
 
 GOOD = raw(headers(envelope("job"), traceparent="00-trace"))
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mock"])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """One of each kind in turn."""
-    made = open_broker(request.param, tmp_path)
-    yield made
-    made.close()
+    with opened(request.param, tmp_path) as made:
+        yield made
 
 
 class Handled(list[str]):
@@ -130,7 +129,7 @@ UNREADABLE: list[tuple[str, bytes | None, Headers]] = [
 @pytest.mark.requirement("A8", "A14")
 def test_what_cannot_be_read_is_a_dead_letter_at_once_and_stops_nothing(broker: Broker) -> None:
     subscriber, jobs = broker.subscriber(), Jobs(broker.engine)
-    unreadable = [one for one in UNREADABLE if broker.keeps_tombstones or one[1] is not None]
+    unreadable = [one for one in UNREADABLE if broker.is_kafka or one[1] is not None]
     for _, body, pairs in unreadable:
         broker.put(body, pairs)
     broker.publish(envelope("good"))

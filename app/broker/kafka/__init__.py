@@ -1,0 +1,1 @@
+"""The production broker: Apache Kafka, by its own protocol."""

@@ -1,0 +1,69 @@
+"""Librdkafka's mock cluster, for faults: real sockets, nothing on disk, leaders and errors at our command.
+
+Its control functions are in the library that the wheel of confluent-kafka carries; they are declared unstable, so they
+stand in this file alone.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import confluent_kafka
+from confluent_kafka import KafkaError
+
+BROKERS = 3
+PRODUCE = 0  # a request type of Kafka's protocol
+
+# Faults of a broker by their numbers in the protocol.
+NOT_LEADER = KafkaError.NOT_LEADER_FOR_PARTITION
+NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
+REFUSED = KafkaError.INVALID_RECORD
+
+
+class MockCluster:
+    """A cluster of three brokers on loopback."""
+
+    def __init__(self, topics: Sequence[str], *, partitions: int = 3) -> None:
+        self._library = _library()
+        reason = ctypes.create_string_buffer(512)
+        self._client = ctypes.c_void_p(self._library.rd_kafka_new(0, None, reason, len(reason)))
+        assert self._client, reason.value
+        self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, BROKERS))
+        self._call("set_group_consumer_heartbeat_interval_ms", 100)
+        for topic in topics:
+            assert self._call("topic_create", topic.encode(), partitions, BROKERS) == 0
+        self.servers = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+
+    def set_down(self, *, up: bool = False) -> None:
+        """All brokers at once."""
+        for broker in range(1, BROKERS + 1):
+            self._call("broker_set_up" if up else "broker_set_down", broker)
+
+    def answer_late(self, milliseconds: int) -> None:
+        for broker in range(1, BROKERS + 1):
+            self._call("broker_set_rtt", broker, milliseconds)
+
+    def move_leader(self, topic: str, partition: int, broker: int) -> None:
+        self._call("partition_set_leader", topic.encode(), partition, broker)
+
+    def refuse(self, request: int, fault: int, *, times: int) -> None:
+        """Answer the next requests of a type with a fault."""
+        faults = (ctypes.c_int * times)(*[fault] * times)
+        self._library.rd_kafka_mock_push_request_errors_array(
+            self._cluster, ctypes.c_int16(request), ctypes.c_size_t(times), faults
+        )
+
+    def close(self) -> None:
+        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
+        self._library.rd_kafka_destroy(self._client)
+
+    def _call(self, name: str, *values: bytes | int) -> int:
+        return int(getattr(self._library, f"rd_kafka_mock_{name}")(self._cluster, *values))
+
+
+def _library() -> ctypes.CDLL:
+    (found,) = Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka*.so*")
+    library = ctypes.CDLL(str(found))
+    library.rd_kafka_new.restype = library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    return library
