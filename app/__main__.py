@@ -6,30 +6,25 @@ Exit codes: 0 stopped by a signal, 2 bad settings or tenant directory, 3 a compo
 
 import argparse
 import os
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from app import wiring
 from app.directory import DirectoryError
 from app.logline import log_lines
 from app.metrics import Metrics, MetricsServer
 from app.process import repeat, stop_signal
+from app.serving.server import listening, server
 from app.settings import Settings, SettingsError
 from app.store.engine import StoreUnavailable, make_roles, migrate_store
 
-LOOPBACK = "127.0.0.1"
-
 
 def ingest(settings: Settings, metrics: Metrics) -> None:
-    server = _server(wiring.ingest(settings, metrics))
+    made = server(wiring.ingest(settings, metrics))
     stop_signal()  # uvicorn stops by itself and then raises the signal again, which must not end us by force
-    server.run(sockets=[_listening("TENON_PORT", settings.port)])
+    made.run(sockets=[listening("TENON_PORT", settings.listen, settings.port)])
 
 
 def dispatcher(settings: Settings, metrics: Metrics) -> None:
@@ -39,13 +34,13 @@ def dispatcher(settings: Settings, metrics: Metrics) -> None:
 
 def watcher(settings: Settings, metrics: Metrics) -> None:
     made, stop = wiring.watcher(settings, metrics), stop_signal()
-    server, door = _server(made.reporting), _listening("TENON_STATUS_PORT", settings.status_port)
-    reports = threading.Thread(target=server.run, kwargs={"sockets": [door]}, name="reports")
+    inner, door = server(made.reporting), listening("TENON_STATUS_PORT", settings.listen, settings.status_port)
+    reports = threading.Thread(target=inner.run, kwargs={"sockets": [door]}, name="reports")
     reports.start()
     try:
         repeat(made.round, until=stop, metrics=metrics)
     finally:
-        server.should_exit = True
+        inner.should_exit = True
         reports.join()
 
 
@@ -110,19 +105,6 @@ def _measured(settings: Settings, metrics: Metrics) -> AbstractContextManager[ob
     if settings.metrics_port is None:
         return nullcontext()
     return closing(MetricsServer(metrics, address=settings.listen, port=settings.metrics_port))
-
-
-def _server(application: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False, lifespan="off"))
-
-
-def _listening(variable: str, port: int) -> socket.socket:
-    """On loopback only: this version runs on one machine. Raises SettingsError."""
-    try:
-        return socket.create_server((LOOPBACK, port), backlog=1024)
-    except OSError as error:
-        text = f"{variable}: port {port} cannot be had ({error.strerror}); end what uses it, or name another"
-        raise SettingsError(text) from error
 
 
 if __name__ == "__main__":

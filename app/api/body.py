@@ -71,7 +71,7 @@ def capped(request: Request, most: int) -> Request:
 
 def too_large(most: int) -> Problem:
     text = f"the body has more than {most} bytes; send less, or put big data into your bucket yourself"
-    return Problem(413, "body_too_large", text, headers={"Connection": "close"})
+    return Problem(413, "body_too_large", text)
 
 
 class _AmbiguousError(Exception):

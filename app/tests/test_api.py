@@ -344,7 +344,7 @@ def test_without_a_store_jobs_are_published_and_nothing_is_listed(tmp_path: Path
 
 
 def test_ingest_needs_neither_torch_nor_kubernetes_nor_cdk8s() -> None:
-    heavy = ("torch", "transformers", "kubernetes", "cdk8s", "hera", "generators", "rich")
+    heavy = ("torch", "transformers", "kubernetes", "cdk8s", "hera", "generators")
     program = f"import sys, app.index, app.api.server; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
