@@ -121,17 +121,6 @@ class Attempts:
         with writing(self.engine) as connection:
             return _note(connection, attempt, confirmed_at=now())
 
-    def drop(self, attempt: Attempt) -> None:
-        """End an attempt that has no workflow; its job has ended, or rests from now on if it was to pause."""
-        with writing(self.engine) as connection:
-            row = locked(connection, attempt.job.id)
-            if (
-                row is not None
-                and _note(connection, attempt, finished_at=now())
-                and advance(connection, row, Move.REST)
-            ):
-                record(connection, row, f"attempt {attempt.number} paused")
-
     def note_step(self, attempt: Attempt, step: str) -> None:
         """Note the step that an attempt is in; the first one starts the job."""
         with writing(self.engine) as connection:

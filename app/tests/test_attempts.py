@@ -88,14 +88,6 @@ def test_a_running_job_pauses_when_its_workflow_has_ended_and_goes_on_as_the_nex
     assert told(store)[-3:] == ["step train of attempt 2", "progress", "attempt 2 succeeded"]
 
 
-def test_an_attempt_whose_workflow_was_never_made_lets_its_job_rest(store: Jobs, attempts: Attempts) -> None:
-    attempt = begun(attempts)
-    store.pause("acme", "job")
-    attempts.drop(attempt)
-    assert state(store.find("job")) is JobState.PAUSED
-    assert attempts.live() == {}
-
-
 def test_a_failed_job_is_tried_again_by_an_operator_alone(store: Jobs, attempts: Attempts) -> None:
     attempts.finish(begun(attempts), Move.FAIL, error="out of memory", code="oom_killed")
     failed = store.find("job")
@@ -190,8 +182,6 @@ class Actors:
                     self.attempts.confirm(attempt)
                 case "step":
                     self.attempts.note_step(attempt, f"step{pick}")
-                case "drop":
-                    self.attempts.drop(attempt)
                 case _:
                     self.attempts.finish(attempt, Move(action))
 
@@ -237,7 +227,7 @@ class Actors:
             assert len(ends) <= job.attempt
 
 
-ACTIONS = [*ASKED, "retry", "begin", "begin", "look", "look", "confirm", "step", "drop", "succeed", "fail", "rest"]
+ACTIONS = [*ASKED, "retry", "begin", "begin", "look", "look", "confirm", "step", "succeed", "fail", "rest"]
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(["one", "two"]), st.integers(0, 9)), max_size=25)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from app.api.logs import MOST_PART_BYTES
 from app.buckets import Buckets
+from app.jobs.state import Move
 from app.store.attempts import Attempts
 from app.store.jobs import Jobs
 from app.tests import objectstore
@@ -33,7 +34,7 @@ def api(tmp_path: Path, buckets: Buckets) -> Iterator[Api]:
     jobs.insert_or_ignore(envelope("job"), traceparent=None)
     Attempts(jobs.engine).begin("job", cap=9)
     jobs.pause("acme", "job")
-    Attempts(jobs.engine).drop(Attempts(jobs.engine).unconfirmed()[0])
+    Attempts(jobs.engine).finish(Attempts(jobs.engine).unconfirmed()[0], Move.REST)
     jobs.resume("acme", "job")
     Attempts(jobs.engine).begin("job", cap=9)
     yield made
