@@ -49,7 +49,10 @@ class Outbox:
     def is_due(self, *, at: datetime) -> bool:
         """Whether anything waits; cheaper than to take it, and no write."""
         with reading(self._engine) as connection:
-            return connection.execute(select(deliveries.c.id).where(_due(at)).limit(1)).one_or_none() is not None
+            return (
+                connection.execute(select(deliveries.c.id).where(_due(at), ~_follows()).limit(1)).one_or_none()
+                is not None
+            )
 
     def take(self, *, at: datetime, limit: int) -> list[Taken]:
         """At most `limit` due deliveries, of many tenants before many of one, and of each job in order."""
@@ -114,18 +117,22 @@ def _due(at: datetime) -> ColumnElement[bool]:
     return and_(deliveries.c.state == "pending", deliveries.c.next_at <= at, _is_free(at))
 
 
-def _chosen(at: datetime, limit: int) -> Select[Any]:
-    """Due rows, locked where the database can: the first few of each receiver, then of each tenant, then of all."""
+def _follows() -> ColumnElement[bool]:
+    """Whether an earlier event of the same job is still to be sent."""
     earlier = deliveries.alias()
     before = or_(
         earlier.c.created_at < deliveries.c.created_at,
         and_(earlier.c.created_at == deliveries.c.created_at, earlier.c.id < deliveries.c.id),
     )
-    follows = exists().where(earlier.c.job == deliveries.c.job, earlier.c.state == "pending", before)
+    return exists().where(earlier.c.job == deliveries.c.job, earlier.c.state == "pending", before)
+
+
+def _chosen(at: datetime, limit: int) -> Select[Any]:
+    """Due rows, locked where the database can: the first few of each receiver, then of each tenant, then of all."""
     by_age = (deliveries.c.next_at, deliveries.c.id)
     place = func.row_number().over(partition_by=(deliveries.c.tenant, deliveries.c.url), order_by=by_age)
     columns = (deliveries.c.id, deliveries.c.tenant, deliveries.c.next_at)
-    of_receiver = select(*columns, place.label("place")).where(_due(at), ~follows).subquery()
+    of_receiver = select(*columns, place.label("place")).where(_due(at), ~_follows()).subquery()
     turn = func.row_number().over(
         partition_by=of_receiver.c.tenant, order_by=(of_receiver.c.place, of_receiver.c.next_at, of_receiver.c.id)
     )
