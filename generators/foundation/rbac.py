@@ -83,7 +83,7 @@ def training_grants(tenant: Tenant) -> list[Grant]:
         Grant(
             "watcher",
             [
-                _rule("argoproj.io", ["workflows"], _READ),
+                _rule("argoproj.io", ["workflows"], [*_READ, "patch"]),  # stops those of cancelled and pausing jobs
                 _rule("kueue.x-k8s.io", ["workloads"], _READ),  # admitted and queued time
             ],
             [account("watcher", naming.SYSTEM_NAMESPACE)],
