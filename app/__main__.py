@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, closing, nullcontext
 
 from app import wiring
 from app.directory import DirectoryError
+from app.kubeconfig import AccessError
 from app.logline import log_lines
 from app.metrics import Metrics, MetricsServer
 from app.process import repeat, stop_signal
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings, metrics = Settings.from_environment(os.environ), Metrics(name)
         with _measured(settings, metrics):
             PROCESSES[name](settings, metrics)
-    except (SettingsError, DirectoryError) as error:
+    except (SettingsError, DirectoryError, AccessError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 2
     except StoreUnavailable as error:

@@ -80,10 +80,10 @@ class Metrics:
         with self._lock:
             self._rounds[self.service, "outage"] += 1
 
-    def watched(self) -> None:
+    def watched(self, *, seconds_ago: float = 0.0) -> None:
         """The API server was heard of in a watch, be it a bookmark."""
         with self._lock:
-            self._gauges.setdefault(names.LAST_WATCH, {})[(self.service,)] = self._clock()
+            self._gauges.setdefault(names.LAST_WATCH, {})[(self.service,)] = self._clock() - seconds_ago
 
     def delivery(self, tenant: str, outcome: str) -> None:
         """A webhook was `delivered`, `refused` by its receiver, or `given_up`."""

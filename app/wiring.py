@@ -41,20 +41,27 @@ if TYPE_CHECKING:
     from app.api.server import Border
     from app.api.webhooks import WebhookRows
     from app.webhooks import Webhooks
+    from app.workflows.pods import PodCauses
 
 CREATED_AT_ONCE = 8  # workflows on their way to an API server
 
 
 @dataclass(frozen=True)
 class WatcherParts:
-    """The watcher's loop, what it tells of the store, and the application that takes reports."""
+    """The watcher's loop, what it tells of store and watch, and the application that takes reports."""
 
     watcher: Watcher
     figures: Figures
     reporting: ASGIApp
+    metrics: Metrics
+    pods: "PodCauses | None" = None  # of a cluster
 
     def round(self) -> None:
         """Raises StoreUnavailable, WorkflowsUnavailable."""
+        if self.pods is not None:
+            self.pods.refresh()
+            if (seconds := self.pods.seconds_stale()) is not None:
+                self.metrics.watched(seconds_ago=seconds)
         self.watcher.round()
         self.figures.round()
 
@@ -65,7 +72,7 @@ def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
     from app.api.finetune import Rows
     from app.buckets import Buckets
 
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
+    engine, directory = open_store(settings.needed_store_url), _directory(settings)
     return server.build(
         directory=directory,
         intake=intake(settings, engine),
@@ -106,7 +113,7 @@ def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border
 
 def dispatcher(settings: Settings) -> Dispatcher:
     """Raises SettingsError, StoreUnavailable, DirectoryError, AccessError."""
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
+    engine, directory = open_store(settings.needed_store_url), _directory(settings)
     attempts = Attempts(engine)
     return Dispatcher(
         subscriber=by_url.subscriber(settings.broker_url, engine),
@@ -120,7 +127,7 @@ def dispatcher(settings: Settings) -> Dispatcher:
 
 def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     """Raises SettingsError, StoreUnavailable."""
-    engine, directory = open_store(settings.needed_store_url), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
+    engine, directory = open_store(settings.needed_store_url), _directory(settings)
     attempts, accounting = Attempts(engine), Accounting(ledger=Ledger(engine), directory=directory)
     found = _workflows(settings, directory, attempts, watched=True)
     reporting = Reporting(
@@ -130,8 +137,9 @@ def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
         accounting=accounting,
         metrics=metrics,
     )
-    looking = Watcher(attempts=attempts, workflows=found, accounting=accounting)
-    return WatcherParts(looking, Figures(engine, metrics), reporting.app())
+    pods = _pods(settings, directory)
+    looking = Watcher(attempts=attempts, workflows=found, accounting=accounting, causes=pods)
+    return WatcherParts(looking, Figures(engine, metrics), reporting.app(), metrics, pods)
 
 
 def webhooks(settings: Settings, metrics: Metrics) -> "Webhooks":
@@ -147,7 +155,7 @@ def webhooks(settings: Settings, metrics: Metrics) -> "Webhooks":
 
     if settings.webhook_key_file is None:
         raise SettingsError("TENON_WEBHOOK_KEY_FILE: not set; name a file with at least 32 random bytes")
-    signing, directory = read_keys(settings.webhook_key_file), tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
+    signing, directory = read_keys(settings.webhook_key_file), _directory(settings)
     engine = open_store(settings.needed_store_url)
     network = VettedNetwork(
         resolve=system_resolver(MOST_AT_ONCE),
@@ -180,7 +188,7 @@ def workflows(settings: Settings) -> Controller:
     home = _home(settings)
     site = Site(
         home=home,
-        models_bucket=tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig).platform.models_bucket,
+        models_bucket=_directory(settings).platform.models_bucket,
         s3_url=settings.s3_url,
         status_port=settings.status_port,
     )
@@ -198,6 +206,21 @@ def _workflows(settings: Settings, directory: Directory, attempts: Attempts, *, 
     api = from_kubeconfig_or_pod(settings.kubeconfig, os.environ)
     found = Watched(api, directory) if watched else None
     return KubernetesWorkflows(api, tenants=directory, tenant_of=attempts.tenant_of, watched=found)
+
+
+def _pods(settings: Settings, directory: Directory) -> "PodCauses | None":
+    """Raises AccessError."""
+    if settings.workflows != "kubernetes":
+        return None
+    from app.apiserver import from_kubeconfig_or_pod
+    from app.workflows.pods import PodCauses
+
+    return PodCauses(from_kubeconfig_or_pod(settings.kubeconfig, os.environ), directory)
+
+
+def _directory(settings: Settings) -> Directory:
+    """Raises DirectoryError, AccessError."""
+    return tenants.read(settings.directory_url, kubeconfig=settings.kubeconfig)
 
 
 def _home(settings: Settings) -> Path:

@@ -51,7 +51,7 @@ class Checkpoints:
             if connection.execute(count).scalar_one() >= MOST_OF_AN_ATTEMPT:
                 return False
             made = insert_new(connection, checkpoints).values(row).on_conflict_do_nothing()
-            return bool(connection.execute(made).rowcount == 1)
+            return connection.execute(made.returning(checkpoints.c.id)).first() is not None
 
     def list(self, tenant: str, job: str, *, after: int | None, limit: int) -> list[Checkpoint]:
         """At most `limit` checkpoints of the tenant's job, newest first, older than the checkpoint `after`."""

@@ -53,7 +53,7 @@ class Figures:
         now = datetime.now(UTC)
         return {row.tenant: max(0.0, (now - row.since).total_seconds()) for row in rows}
 
-    def _cost(self) -> dict[tuple[str, str], float]:
+    def _cost(self) -> dict[tuple[str, ...], float]:
         query = select(ledger.c.tenant, ledger.c.currency, func.sum(ledger.c.amount).label("amount"))
         with reading(self._engine) as connection:
             rows = connection.execute(query.group_by(ledger.c.tenant, ledger.c.currency))
