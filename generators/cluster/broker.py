@@ -8,7 +8,7 @@ that the User Operator watches no namespace but its own.
 from dataclasses import dataclass
 from typing import Any
 
-from app.contract.internal import DEAD_LETTER_TOPIC, JOBS_TOPIC
+from app.contract.internal import DEAD_LETTER_TOPIC, DISPATCHER_GROUP, JOBS_TOPIC, RETRY_TOPICS
 from generators import hosts, naming, restricted, versions
 from generators.foundation.storage import external_secret
 from generators.inputs.platform import Platform
@@ -66,7 +66,9 @@ USERS = (
         "dispatcher",
         (
             _topic(JOBS_TOPIC, "Describe", "Read"),
-            _group("dispatcher"),
+            _group(DISPATCHER_GROUP),
+            # a failed message goes from topic to topic; an operator sends a dead letter again into the first of them
+            *(_topic(name, "Describe", "Read", "Write") for name in RETRY_TOPICS),
             _topic(DEAD_LETTER_TOPIC, "Describe", "Write"),
         ),
         64 * MEBIBYTE,
@@ -168,10 +170,14 @@ def node_pool(platform: Platform) -> dict[str, Any]:
 
 
 def topics(platform: Platform) -> list[dict[str, Any]]:
-    """Jobs, keyed by tenant, and what could not be read. The store holds the jobs; a topic is their way there."""
+    """Jobs, keyed by tenant; what waits for another turn, one topic per delay; and what could not be handled.
+
+    The store holds the jobs and lists the dead letters; a topic is their way there.
+    """
     broker = platform.broker
     return [
         _kafka_topic(JOBS_TOPIC, platform, partitions=broker.partitions, days=7),
+        *(_kafka_topic(name, platform, partitions=1, days=7) for name in RETRY_TOPICS),
         _kafka_topic(DEAD_LETTER_TOPIC, platform, partitions=1, days=90),
     ]
 

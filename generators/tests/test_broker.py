@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from app.contract.internal import DEAD_LETTER_TOPIC, JOBS_TOPIC
+from app.contract.internal import DEAD_LETTER_TOPIC, DISPATCHER_GROUP, JOBS_TOPIC, RETRY_TOPICS
 from generators import naming
 from generators.cluster import flows
 from generators.cluster.broker import BROKER_PORT, CLIENTS, USERS, PlatformBroker, bootstrap, kafka, listener
@@ -39,10 +39,16 @@ def test_the_dispatcher_reads_jobs_and_only_adds_to_what_is_set_aside() -> None:
     assert rights("dispatcher") == {
         ("topic", JOBS_TOPIC, "Describe"),
         ("topic", JOBS_TOPIC, "Read"),
-        ("group", "dispatcher", "Read"),
+        ("group", DISPATCHER_GROUP, "Read"),
+        *(("topic", name, each) for name in RETRY_TOPICS for each in ("Describe", "Read", "Write")),
         ("topic", DEAD_LETTER_TOPIC, "Describe"),
         ("topic", DEAD_LETTER_TOPIC, "Write"),
     }
+
+
+def test_a_failed_message_finds_every_topic_of_its_way(objects: dict[tuple[str, str, str], Body]) -> None:
+    made = {name for (_, kind, name) in objects if kind == "KafkaTopic"}
+    assert made == {JOBS_TOPIC, *RETRY_TOPICS, DEAD_LETTER_TOPIC}
 
 
 def test_every_right_names_its_topic_or_group_exactly(objects: dict[tuple[str, str, str], Body]) -> None:
