@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from statistics import median
 
 from app.api.job_object import Details
 from app.api.shapes import Money, Queue
@@ -13,8 +12,6 @@ from app.directory import Directory
 from app.jobs import waiting
 from app.store.jobs import Job, Jobs
 from app.store.ledger import Entry, Ledger
-
-_LOOKED_BACK = 20  # jobs whose time is taken for typical
 
 
 class DetailsReader:
@@ -32,15 +29,14 @@ class DetailsReader:
         return Details(queue, cost)
 
     def _queue(self, job: Job, tenant: TenantEntry) -> Queue:
-        counts = self._jobs.counts(tenant.id)
         place = waiting.Queue(
             position=self._jobs.position(tenant.id, job.id),
-            running=counts[JobState.RUNNING] + counts[JobState.PAUSING],
+            running=self._jobs.running(tenant.id),
             most_running=tenant.limits.running_jobs,
             budget_spent=self._is_spent(tenant),
         )
         wait = waiting.why(place)
-        typical = typical_seconds(self._jobs.list(tenant.id, after=None, limit=_LOOKED_BACK))
+        typical = self._jobs.typical_seconds(tenant.id)
         seconds = waiting.seconds_until_begun(place, typical_seconds=typical)
         begins = None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
         return {
@@ -54,16 +50,6 @@ class DetailsReader:
         if tenant.budget is None or not tenant.budget.hard_stop:
             return False
         return self._ledger.spent(tenant.id, month=f"{datetime.now(UTC):%Y-%m}") >= tenant.budget.monthly
-
-
-def typical_seconds(jobs: Sequence[Job]) -> float | None:
-    """How long jobs that succeeded ran, most often; None where none has."""
-    times = [
-        (job.finished_at - job.started_at).total_seconds()
-        for job in jobs
-        if job.state is JobState.SUCCEEDED and job.started_at and job.finished_at
-    ]
-    return median(times) if times else None
 
 
 def total(entries: Sequence[Entry]) -> Money | None:
