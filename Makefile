@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo mutants test test-long test-model test-apiserver test-oracle test-controllers get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo mutants test test-long test-model test-apiserver test-oracle test-controllers get-openai-1 get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 SHARE ?= 1
@@ -46,6 +46,9 @@ get-redis: install ## redis-server: the installed one, or Debian's packages unpa
 	$(BIN)/python -m controlplane.redis
 
 TOOLS := actionlint etcd kube-apiserver kube-controller-manager kube-scheduler workflow-controller rollouts-controller argocd kueue jobset oracle
+
+get-openai-1: install ## the last `openai` client of its first generation, beside this year's, in the user's cache
+	$(BIN)/python -m app.tests.openai_1
 
 get-tools: $(TOOLS:%=get-%) ## every real component, built once per machine (needs Go)
 
@@ -102,6 +105,7 @@ COMPILE := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-ha
 lock: install ## compile requirements/*.txt anew, with hashes and without any index address
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	$(COMPILE) --no-deps requirements/model.in -o requirements/model.txt
+	$(COMPILE) --no-deps requirements/openai-1.in -o requirements/openai-1.txt
 	$(COMPILE) --extra render --extra judge --extra ingest --extra trainer --extra parquet --extra language --extra trackers --extra tasks --extra local --group test --group lint --group parity --group rivals --group build pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --extra render pyproject.toml -o requirements/render.txt
 	$(COMPILE) --extra ingest pyproject.toml -o requirements/ingest.txt
