@@ -20,7 +20,8 @@ from app.contract.job import JobEnvelope
 from app.store.commits import GroupCommit
 from app.store.dialects import SQLITE
 from app.store.engine import StoreUnavailable, serve, writing
-from app.store.jobs import Jobs, make, make_all
+from app.store.insertion import make, make_all
+from app.store.jobs import Jobs
 from app.store.tables import messages
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """Job rows. A job outlives its workflows; every UPDATE names the id, version and state it was decided on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
@@ -10,13 +10,12 @@ from sqlalchemy import Connection, Engine, Row, Select, and_, func, literal, sel
 
 from app.contract.job import JobEnvelope, JobState
 from app.jobs.state import Move
-from app.store.changes import EventType, Level, advance, locked, now, record, record_all
-from app.store.deliveries import enqueue
-from app.store.dialects import hold_tenant, holds_pair, insert_new
+from app.store.changes import EventType, Level, advance, locked, record
+from app.store.dialects import holds_pair
 from app.store.engine import reading, writing
+from app.store.insertion import make
 from app.store.tables import Moment, attempts, events, jobs
 
-QUOTA_EXCEEDED = "quota_exceeded"
 _TYPICAL = 20  # jobs that tell how long one takes
 _OF_ENVELOPE = {"metadata", "request_hash"}  # columns to search by
 
@@ -200,63 +199,6 @@ def _mark(row: Row[Any]) -> Any:
 
 def _is_live(connection: Connection, job: str) -> bool:
     return connection.execute(select(jobs.c.id).where(jobs.c.id == job, has_live_attempt)).first() is not None
-
-
-def make(connection: Connection, envelope: JobEnvelope, *, traceparent: str | None, most_queued: int | None) -> bool:
-    """As Jobs.insert_or_ignore, within a transaction."""
-    refusal = None if most_queued is None else _refusal(connection, envelope.tenant, most_queued)
-    row = _new_row(envelope, traceparent, refusal)
-    made = insert_new(connection, jobs).values(row).on_conflict_do_nothing().returning(jobs.c.id)
-    if connection.execute(made).first() is None:
-        return False
-    if refusal is None:
-        record(connection, envelope, "queued")
-    else:
-        record(connection, envelope, f"failed: {refusal}", level="error")
-        enqueue(connection, connection.execute(select(jobs).where(jobs.c.id == envelope.id)).one(), "failed")
-    return True
-
-
-def make_all(connection: Connection, new: Sequence[tuple[JobEnvelope, str | None]]) -> set[str]:
-    """As `make`, of several jobs with their traceparents, whose tenants' queues are known to have room.
-
-    The ids of those that were made.
-    """
-    rows = [_new_row(envelope, traceparent, None) for envelope, traceparent in new]
-    if not rows:
-        return set()
-    made = insert_new(connection, jobs).on_conflict_do_nothing().returning(jobs.c.id)
-    ids = set(connection.execute(made, rows).scalars())
-    record_all(connection, {envelope.id: envelope for envelope, _ in new if envelope.id in ids}.values(), "queued")
-    return ids
-
-
-def _refusal(connection: Connection, tenant: str, most: int) -> str | None:
-    """Why the tenant's queue takes no further job. The tenant is held, so that no two find the same last place."""
-    hold_tenant(connection, tenant)
-    queued = _of(tenant).where(jobs.c.state == JobState.QUEUED).with_only_columns(jobs.c.id)
-    if connection.execute(queued.offset(most - 1).limit(1)).first() is None:
-        return None
-    return f"{most} jobs are queued already; wait for one, or raise limits.queuedJobs of the tenant file"
-
-
-def _new_row(envelope: JobEnvelope, traceparent: str | None, refusal: str | None) -> dict[str, Any]:
-    return {
-        "id": envelope.id,
-        "tenant": envelope.tenant,
-        "state": JobState.QUEUED if refusal is None else JobState.FAILED,
-        "version": 1,
-        "attempt": 0,
-        "envelope": envelope.model_dump_json(by_alias=True),
-        "metadata": envelope.metadata,
-        "request_hash": envelope.request_hash,
-        "traceparent": traceparent,
-        "created_at": envelope.created_at,
-        "finished_at": None if refusal is None else now(),
-        "error": refusal,
-        "error_code": None if refusal is None else QUOTA_EXCEEDED,
-        "numbers": {},
-    }
 
 
 def job_of(row: Row[Any]) -> Job:

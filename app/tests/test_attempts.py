@@ -61,7 +61,6 @@ def test_a_job_without_an_attempt_pauses_at_once_and_goes_on(store: Jobs, attemp
     assert told(store) == ["queued", "paused", "resumed"]
 
 
-@pytest.mark.requirement("A9")
 def test_a_running_job_pauses_when_its_workflow_has_ended_and_goes_on_as_the_next_attempt(
     store: Jobs, attempts: Attempts
 ) -> None:
@@ -130,6 +129,7 @@ def test_the_turn_is_what_the_newest_attempts_say(store: Jobs, attempts: Attempt
     assert attempts.served_last() == Turn("acme", 2)
 
 
+@pytest.mark.requirement("A34")
 def test_dispatchers_that_begin_at_once_keep_the_cap_and_the_slots(store: Jobs, attempts: Attempts) -> None:
     for number in range(12):
         store.insert_or_ignore(envelope(f"job{number}"), traceparent=None)
@@ -231,7 +231,6 @@ ACTIONS = [*ASKED, "retry", "begin", "begin", "look", "look", "confirm", "step",
 STEPS = st.lists(st.tuples(st.sampled_from(ACTIONS), st.sampled_from(["one", "two"]), st.integers(0, 9)), max_size=25)
 
 
-@pytest.mark.requirement("A12", "A9")
 @settings(max_examples=15, deadline=None)
 @given(STEPS)
 def test_whatever_happens_in_whatever_order_a_job_has_one_live_attempt_at_most(

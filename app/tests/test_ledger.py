@@ -34,7 +34,6 @@ def note(ledger: Ledger, of: Attempt, amount: str, *, final: bool = True) -> Non
     ledger.note(of, usage=Usage(cpu_seconds=1.5), waited_seconds=2.25, cost=cost, final=final)
 
 
-@pytest.mark.requirement("A15")
 def test_a_month_is_the_sum_of_its_attempts_without_a_rounding_error(any_engine: Engine, ledger: Ledger) -> None:
     for number in range(10):
         note(ledger, attempt(any_engine, f"job{number}", ended=JANUARY), "0.1001")

@@ -65,7 +65,6 @@ def test_every_table_with_tenants_rows_is_protected(logins: Logins) -> None:
         assert set(connection.execute(forced).scalars()) == roles.OF_TENANTS
 
 
-@pytest.mark.requirement("A5")
 @pytest.mark.parametrize("role", [None, roles.INGEST])
 def test_a_forgotten_filter_shows_no_other_tenants_row(logins: Logins, role: str | None) -> None:
     engine = logins[role] if role else logins.owner

@@ -85,7 +85,6 @@ def test_times_keep_their_zone(any_engine: Engine) -> None:
     assert found.created_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.requirement("A34")
 def test_a_job_beyond_the_queue_is_kept_as_one_that_failed(any_engine: Engine) -> None:
     store = Jobs(any_engine)
     for number in range(3):
@@ -147,7 +146,6 @@ def test_jobs_that_succeeded_tell_how_long_one_takes(any_engine: Engine) -> None
     assert 0 <= typical < 60
 
 
-@pytest.mark.requirement("A33")
 def test_an_end_and_its_webhook_are_one_transaction(any_engine: Engine) -> None:
     store, attempts = Jobs(any_engine), Attempts(any_engine)
     for number in range(4):

@@ -142,7 +142,7 @@ def test_all_connections_in_use_is_an_outage(postgres: str, monkeypatch: pytest.
 
 
 @pytest.mark.services
-@pytest.mark.requirement("A12")
+@pytest.mark.requirement("A13")
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGQUIT])
 def test_a_restart_of_postgresql_in_the_middle_loses_and_doubles_nothing(
     postgres: str, postgres_server: PostgresServer, ending: signal.Signals

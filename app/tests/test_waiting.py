@@ -11,7 +11,6 @@ from app.jobs.waiting import Queue, seconds_until_begun, why
 FREE: dict[str, Any] = {"position": 1, "running": 0, "most_running": 2}
 
 
-@pytest.mark.requirement("A34")
 @pytest.mark.parametrize(
     ("known", "reason", "told"),
     [
