@@ -14,6 +14,7 @@ PART_OF = {"app.kubernetes.io/part-of": "tenon"}  # by which monitoring finds ev
 GRACE_SECONDS = 60  # to answer open requests and to end a round
 DRAIN_SECONDS = 5  # until load balancers no longer choose a pod that ends
 TOKEN_SECONDS = 3600  # the kubelet renews it before it ends
+MIGRATES = "dispatcher"  # service that brings the store's tables to its version before it starts
 TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - where every Kubernetes client looks
 
 
@@ -91,6 +92,7 @@ def deployment(service: Service, platform: Platform) -> dict[str, Any]:
 def pod(service: Service, platform: Platform) -> dict[str, Any]:
     """Restricted, spread over zones and nodes where that is possible, with a short-lived token of its own account."""
     volumes, mounts = _volumes(service, platform)
+    before = {"initContainers": [_migration(service, platform, mounts)]} if service.name == MIGRATES else {}
     container = {
         "name": service.name,
         "image": platform.image(service.image),
@@ -112,8 +114,25 @@ def pod(service: Service, platform: Platform) -> dict[str, Any]:
         "dnsConfig": restricted.DNS_CONFIG,
         "securityContext": restricted.POD_SECURITY,
         "topologySpreadConstraints": [_spread(service, key) for key in ("zone", "hostname")],
+        **before,
         "containers": [container],
         "volumes": volumes,
+    }
+
+
+def _migration(service: Service, platform: Platform, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Brings the store's tables to this version; the pods of the version before go on until it is done.
+
+    Two of them at once are harmless: one waits for the other and then finds nothing to do.
+    """
+    return {
+        "name": "migrate",
+        "image": platform.image(service.image),
+        "command": ["python", "-m", "app", "migrate"],
+        "env": told.environment(service.name, platform),
+        "resources": restricted.resources(service.cpus, service.memory),
+        "securityContext": restricted.CONTAINER_SECURITY,
+        "volumeMounts": mounts,
     }
 
 
@@ -167,6 +186,9 @@ def _volumes(service: Service, platform: Platform) -> tuple[list[dict[str, Any]]
     temporary, mount = restricted.scratch("tmp", "/tmp", size="2Gi")  # noqa: S108 - inside the container
     volumes = [temporary, {"name": "api-token", "projected": {"sources": _token()}}]
     mounts = [mount, {"name": "api-token", "mountPath": TOKEN_FOLDER, "readOnly": True}]
+    if service.name in told.WEBHOOK_SIGNERS:
+        volumes.append({"name": "webhook-key", "secret": {"secretName": told.WEBHOOK_SECRET}})
+        mounts.append({"name": "webhook-key", "mountPath": told.WEBHOOK_FOLDER, "readOnly": True})
     if service.name == "promoter" and told.reads_git_over_https(platform):
         volumes.append({"name": "git", "secret": {"secretName": told.GIT_SECRET}})
         mounts.append({"name": "git", "mountPath": told.GIT_FOLDER, "readOnly": True})

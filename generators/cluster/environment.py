@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.contract.internal import INGEST_PORT, STATUS_PORT
+from app.contract.internal import INGEST_PORT, METRICS_PORT, STATUS_PORT
 from generators import hosts, naming
 from generators.cluster import broker
 from generators.foundation.directory import DIRECTORY_LABEL
@@ -14,7 +14,8 @@ from generators.naming import SYSTEM_NAMESPACE
 
 STORE_CLIENTS = ("dispatcher", "ingest", "promoter", "watcher", "webhooks")
 BUCKET_CLIENTS = ("ingest", "promoter")  # uploads; reports of the gate
-WORKFLOW_CLIENTS = ("dispatcher", "watcher")
+API_CLIENTS = ("dispatcher", "ingest", "watcher")  # make and follow Workflows; review tokens of callers and steps
+WEBHOOK_SIGNERS = ("ingest", "webhooks")  # ingest shows a tenant its secret, webhooks signs with it
 LISTENING = {
     "ingest": ("TENON_PORT", INGEST_PORT),
     "portal": ("TENON_PORT", INGEST_PORT),
@@ -26,6 +27,8 @@ DIRECTORY_URL = f"configmaps://{SYSTEM_NAMESPACE}?label={DIRECTORY_LABEL}"
 URL, ACCESS_KEY, SECRET_KEY = "url", "accessKey", "secretKey"
 GIT_CREDENTIALS = "credentials"  # in the form of Git's own `store` helper: one URL with user and token
 GIT_SECRET, GIT_FOLDER = "git", "/var/run/secrets/git"
+WEBHOOK_SECRET, WEBHOOK_FOLDER, WEBHOOK_KEY = "webhook-key", "/var/run/secrets/webhooks", "key"
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - pods have IPv4 alone (profile.py); the tree's policies say who reaches them
 
 Variable = dict[str, Any]
 
@@ -35,11 +38,14 @@ def environment(service: str, platform: Platform) -> list[Variable]:
     return [
         _value("HOME", "/tmp"),  # noqa: S108 - inside the container
         _value("TENON_DIRECTORY_URL", DIRECTORY_URL),
+        _value("TENON_LISTEN", ANY_ADDRESS),
         *_listening(service),
+        _value("TENON_METRICS_PORT", str(METRICS_PORT)),
         *_store(service),
         *_broker(service, platform),
-        *([_value("TENON_WORKFLOWS", "kubernetes")] if service in WORKFLOW_CLIENTS else []),
+        *([_value("TENON_WORKFLOWS", "kubernetes")] if service in API_CLIENTS else []),
         *(_buckets(service, platform) if service in BUCKET_CLIENTS else []),
+        *([_value("TENON_WEBHOOK_KEY_FILE", f"{WEBHOOK_FOLDER}/{WEBHOOK_KEY}")] if service in WEBHOOK_SIGNERS else []),
         *(_git(platform) if service == "promoter" else []),
     ]
 
@@ -47,6 +53,7 @@ def environment(service: str, platform: Platform) -> list[Variable]:
 def secrets(platform: Platform) -> list[Body]:
     """References to what the variables and volumes name: one Secret for each service and purpose."""
     made = [_secret(store_secret(name), f"platform/store/{name}", URL) for name in STORE_CLIENTS]
+    made.append(_secret(WEBHOOK_SECRET, "platform/webhooks", WEBHOOK_KEY))
     if platform.storage.mode == "inCluster":
         made += [
             _secret(bucket_secret(name), f"platform/buckets/{name}", ACCESS_KEY, SECRET_KEY) for name in BUCKET_CLIENTS

@@ -85,6 +85,9 @@ def training_grants(tenant: Tenant) -> list[Grant]:
             [
                 _rule("argoproj.io", ["workflows"], [*_READ, "patch"]),  # stops those of cancelled and pausing jobs
                 _rule("kueue.x-k8s.io", ["workloads"], _READ),  # admitted and queued time
+                # why a step failed: its pods are deleted at the attempt's end, and hold no secret in their environment
+                _rule("", ["pods"], _READ),
+                _rule("jobset.x-k8s.io", ["jobsets"], _READ),
             ],
             [account("watcher", naming.SYSTEM_NAMESPACE)],
         ),

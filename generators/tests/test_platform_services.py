@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.contract.internal import METRICS_PORT
 from app.settings import Settings
 from generators import naming
 from generators.cluster.broker import PlatformBroker
@@ -116,7 +117,8 @@ def test_a_service_with_a_store_starts_with_what_it_is_told(name: str) -> None:
     given = {**variables(name), "TENON_STORE_URL": "postgresql+psycopg://of-the-secret"}
     found = Settings.from_environment(given)
     assert found.directory_url == "configmaps://tenon-system?label=tenon.dev/directory"
-    assert found.workflows == ("kubernetes" if name in {"dispatcher", "watcher"} else "local")
+    assert found.workflows == ("kubernetes" if name in {"dispatcher", "ingest", "watcher"} else "local")
+    assert (found.listen, found.metrics_port) == ("0.0.0.0", METRICS_PORT)  # noqa: S104
 
 
 def test_a_password_is_put_in_after_it_is_known() -> None:
@@ -130,6 +132,21 @@ def test_a_service_is_told_of_nothing_it_may_not_reach() -> None:
     assert {name for name in told if "TENON_BROKER_URL" in told[name]} == {"ingest", "dispatcher"}
     assert {name for name in told if "AWS_ACCESS_KEY_ID" in told[name]} == set(BUCKET_CLIENTS)
     assert {name for name in told if "GIT_CONFIG_COUNT" in told[name]} == {"promoter"}
+    assert {name for name in told if "TENON_WEBHOOK_KEY_FILE" in told[name]} == {"ingest", "webhooks"}
+
+
+def test_the_webhook_key_is_a_file_that_is_mounted() -> None:
+    for name in ("ingest", "webhooks"):
+        file = variables(name)["TENON_WEBHOOK_KEY_FILE"]
+        assert any(file.startswith(f"{each['mountPath']}/") for each in container(one(name))["volumeMounts"])
+
+
+def test_the_store_is_migrated_before_the_one_who_writes_all_of_it_starts() -> None:
+    for service in SERVICES:
+        spec = deployment(service, platform())["spec"]["template"]["spec"]
+        found = [(each["command"], each["env"]) for each in spec.get("initContainers", ())]
+        wanted = [(["python", "-m", "app", "migrate"], environment("dispatcher", platform()))]
+        assert found == (wanted if service.name == "dispatcher" else [])
 
 
 @pytest.mark.parametrize("mode", MODES)

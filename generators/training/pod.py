@@ -26,6 +26,9 @@ USER_NAME = "tenon"  # the pod's user has no line in /etc/passwd, and Python's g
 TOKEN_SECONDS = 3600  # the kubelet renews it before it ends
 METRICS: dict[str, Any] = {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}
 
+# What a failed step said last is in its pod's status, where the watcher reads why it failed.
+LAST_WORDS: dict[str, Any] = {"terminationMessagePolicy": "FallbackToLogsOnError"}
+
 _VOLUME, _MOUNT = restricted.scratch("scratch", SCRATCH, size="100Gi")
 _TEMPORARY, _TEMPORARY_MOUNT = restricted.scratch("tmp", "/tmp", size="10Gi")  # noqa: S108 - inside the container
 _SHARED, _SHARED_MOUNT = restricted.scratch("shm", "/dev/shm", size="8Gi", in_memory=True)  # noqa: S108 - the same
@@ -108,6 +111,7 @@ def container(ranks: Ranks, *, name: str) -> dict[str, Any]:
         "name": name,
         "image": ranks.platform.image("trainer"),
         "command": list(ranks.step.command),
+        **LAST_WORDS,
         "env": environment(tenant, ranks.platform, {**ranks.given, **sharing(ranks)}),
         "ports": [METRICS],
         "resources": {**resources(ranks), **container_claims(ranks)},

@@ -122,6 +122,7 @@ def plain_step(step: Step, tenant: Tenant, platform: Platform, *, outputs: list[
         outputs=outputs,
         image=platform.image("trainer"),
         command=list(step.command),
+        termination_message_policy=pod.LAST_WORDS["terminationMessagePolicy"],
         env=[models.EnvVar.model_validate(variable) for variable in environment],
         ports=[models.ContainerPort.model_validate(pod.METRICS)],
         volume_mounts=[models.VolumeMount.model_validate(mount) for mount in pod.mounts()],
