@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo mutants test test-long test-model test-apiserver test-oracle test-controllers get-openai-1 get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
+.PHONY: help install demo mutants test test-long test-model test-apiserver test-services test-oracle test-controllers get-openai-1 get-kafka get-redis get-tools lint lint-workflows types render check prove schema requirements lock lock-images bench
 PYTHON ?= python3
 BIN := .venv/bin
 SHARE ?= 1
@@ -36,11 +36,17 @@ test-long: install ## trainings killed at hundreds of points, storms of 20,000 j
 test-apiserver: install ## the rendered trees against a real kube-apiserver (needs Go)
 	$(BIN)/pytest -m apiserver -q -s policy-tests generators app
 
+test-services: get-kafka ## the job path on Apache Kafka and PostgreSQL (needs Java, and Maven once)
+	$(BIN)/pytest -m services -q app tenon
+
 test-oracle: get-oracle ## the evaluator against Cilium's own policy engine (needs Go)
 	$(BIN)/pytest -m oracle -q -s policy-tests
 
-test-controllers: get-argocd get-etcd get-kube-apiserver get-kube-controller-manager get-redis ## Argo CD for real, in a private network (needs Go, Debian's redis)
-	$(BIN)/python -m controlplane.private_network $(BIN)/pytest -m controllers -q policy-tests
+test-controllers: get-argocd get-etcd get-kube-apiserver get-kube-controller-manager get-redis get-workflow-controller get-kueue get-jobset ## Argo CD, Argo Workflows, Kueue and JobSet for real, in a private network (needs Go, Debian's redis)
+	$(BIN)/python -m controlplane.private_network $(BIN)/pytest -m controllers -q policy-tests app
+
+get-kafka: install ## Apache Kafka's jars, fetched once per machine (needs Maven)
+	$(BIN)/python -m controlplane.kafka
 
 get-redis: install ## redis-server: the installed one, or Debian's packages unpacked in the user's cache
 	$(BIN)/python -m controlplane.redis

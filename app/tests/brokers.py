@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from sqlalchemy import Engine, select
@@ -15,6 +17,7 @@ from sqlalchemy import Engine, select
 from app.broker.consuming import drain
 from app.broker.dead_letters import DeadLetters
 from app.broker.kafka.address import parse
+from app.broker.kafka.administration import ensure_topics
 from app.broker.kafka.producing import KafkaOutlet
 from app.broker.kafka.publisher import KafkaPublisher
 from app.broker.kafka.subscriber import KafkaSubscriber
@@ -25,6 +28,9 @@ from app.contract.job import JobEnvelope
 from app.store.engine import open_store, reading
 from app.store.tables import dead_letters
 from app.tests.mock_kafka import MockCluster
+
+if TYPE_CHECKING:
+    from app.tests.kafka import KafkaServer
 
 FEW = 50  # messages that are published one by one
 SHORT = 0.2  # seconds of every retry level
@@ -116,30 +122,39 @@ def short_levels(stem: str = "") -> Topics:
 
 
 @contextmanager
-def opened(kind: str, folder: Path) -> Iterator[Broker]:
-    """A new broker of the kind."""
-    engine = open_store(f"sqlite:///{folder}/store.db")
-    with KINDS[kind](engine) as broker:
+def opened(kind: str, folder: Path, server: Any = None) -> Iterator[Broker]:
+    """A new broker of the kind; of real ones, in the server that runs."""
+    engine = open_store(server if kind == "postgresql" else f"sqlite:///{folder}/store.db")
+    with KINDS[kind](engine, server) as broker:
         yield broker
         broker.close()
     engine.dispose()
 
 
 @contextmanager
-def _sqlite(engine: Engine) -> Iterator[Broker]:
+def in_store(engine: Engine, _server: Any) -> Iterator[Broker]:
     topics = short_levels()
     subscribe = partial(SqlSubscriber, engine, lease_seconds=60.0, topics=topics)
     yield Broker(engine, topics, SqlPublisher(engine), SqlOutlet(engine), subscribe)
 
 
 @contextmanager
-def _mock(engine: Engine) -> Iterator[Broker]:
+def on_mock(engine: Engine, _server: Any) -> Iterator[Broker]:
     topics = short_levels()
     cluster = MockCluster([*topics.taken, topics.dead_letters])
     with on_kafka(engine, f"kafka://{cluster.servers}", topics) as broker:
         yield broker
         broker.close()
     cluster.close()
+
+
+@contextmanager
+def on_server(engine: Engine, server: "KafkaServer") -> Iterator[Broker]:
+    """In topics and a group that no other test has."""
+    topics = short_levels(f"{uuid.uuid4().hex[:8]}.")
+    ensure_topics(server.url(), topics=topics)
+    with on_kafka(engine, server.url(), topics) as broker:
+        yield broker
 
 
 @contextmanager
@@ -151,4 +166,5 @@ def on_kafka(engine: Engine, url: str, topics: Topics) -> Iterator[Broker]:
     publisher.close()
 
 
-KINDS = {"sqlite": _sqlite, "mock": _mock}
+KINDS = {"sqlite": in_store, "postgresql": in_store, "mock": on_mock, "kafka": on_server}
+SERVERS = {"postgresql": "postgres", "kafka": "kafka"}  # kind -> fixture

@@ -14,6 +14,7 @@ from app.tests.local import JobPath
 
 if TYPE_CHECKING:
     from app.tests.cluster import RealCluster
+    from app.tests.kafka import KafkaServer
 
 
 @pytest.fixture
@@ -56,8 +57,8 @@ def postgres_server(absent: Callable[[str], None]) -> Iterator[real.PostgresServ
 
 @pytest.fixture
 def postgres(postgres_server: real.PostgresServer) -> str:
-    """The URL of a new store in the real PostgreSQL, as its owner."""
-    return postgres_server.make_database(template=real.TEMPLATE)
+    """The URL of an empty store in the real PostgreSQL, as its owner."""
+    return postgres_server.emptied()
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +73,19 @@ def real_cluster(absent: Callable[[str], None]) -> Iterator["RealCluster"]:
             yield made
     except MissingToolError as error:
         absent(str(error))
+
+
+@pytest.fixture(scope="session")
+def kafka(absent: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator["KafkaServer"]:
+    """A real Apache Kafka with accounts (tier test-services)."""
+    from controlplane.binaries import MissingToolError
+
+    from app.tests.kafka import KafkaServer
+
+    try:
+        server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    except MissingToolError as error:
+        absent(str(error))
+        return
+    yield server
+    server.close()

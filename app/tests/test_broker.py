@@ -18,16 +18,20 @@ from app.store.engine import StoreUnavailable, writing
 from app.store.jobs import Jobs
 from app.store.tables import jobs as job_rows
 from app.store.tables import messages
-from app.tests.brokers import SHORT, Broker, handle_until, opened, taken
+from app.tests.brokers import SERVERS, SHORT, Broker, handle_until, opened, taken
 from app.tests.local import count, envelope
 
 GOOD = raw(headers(envelope("job"), traceparent="00-trace"))
 
 
-@pytest.fixture(params=["sqlite", "mock"])
+REAL = (pytest.param(kind, marks=pytest.mark.services) for kind in SERVERS)
+
+
+@pytest.fixture(params=["sqlite", "mock", *REAL])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """One of each kind in turn."""
-    with opened(request.param, tmp_path) as made:
+    server = request.getfixturevalue(SERVERS[request.param]) if request.param in SERVERS else None
+    with opened(request.param, tmp_path, server) as made:
         yield made
 
 
