@@ -28,7 +28,7 @@ from app.jobs.state import Move
 from app.metrics import Metrics
 from app.store.attempts import Attempts
 from app.store.deliveries import Deliveries, Delivery
-from app.store.engine import open_store, reading
+from app.store.engine import StoreUnavailable, open_store, reading
 from app.store.jobs import Jobs
 from app.store.outbox import LEASE, OF_RECEIVER, OF_TENANT, Outbox
 from app.store.tables import deliveries
@@ -490,3 +490,22 @@ def test_a_sender_that_died_before_it_could_note_the_success_loses_nothing(
     assert [one.headers["webhook-id"] for one in receiver.received] == ids(store) * 2
     assert receiver.received[0].body == receiver.received[1].body
     assert (sending.delivery().state, sending.delivery().attempts) == ("delivered", 2)
+
+
+def test_a_success_that_the_store_could_not_keep_is_sent_again(
+    make: Make, store: Engine, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end(store, "job")
+    sending = make()
+    with monkeypatch.context() as outage:
+        outage.setattr(Outbox, "deliver", lambda *_, **__: unreachable())
+        sending.run()
+    assert sending.delivery().state == "pending"
+    sending.clock.now += LEASE
+    sending.run()
+    assert [one.headers["webhook-id"] for one in receiver.received] == ids(store) * 2
+    assert sending.delivery().state == "delivered"
+
+
+def unreachable() -> None:
+    raise StoreUnavailable("the disk is full; free space on it")
