@@ -74,16 +74,30 @@ def store_url(options: argparse.Namespace, home: Home) -> str:
 
 
 def expect_a_broker(options: argparse.Namespace) -> None:
-    """Services wait for a broker that comes back; at the start one that is not there is a mistake worth telling.
+    """One that answers, and has the topics. Services wait for one that comes back; at the start they should not have to.
 
-    Raises CommandError (exit 3).
+    Raises CommandError (exit 2 or 3).
     """
     places = _places(options.broker_url) if _scheme(options.broker_url) == "kafka" else []
     if places and not any(_answers(*place) for place in places):
         shown = ", ".join(f"{host}:{port}" for host, port in places)
-        raise CommandError(
-            f"broker {shown}: nothing answers there; start it, or correct --broker-url", ExitCode.UNAVAILABLE
-        )
+        text = f"broker {shown}: nothing answers there; start it, or correct --broker-url"
+        raise CommandError(text, ExitCode.UNAVAILABLE)
+    if places:
+        _make_topics(options.broker_url)
+
+
+def _make_topics(url: str) -> None:
+    from app.broker.kafka.administration import ensure_topics
+    from app.broker.queue import BrokerUnavailable
+    from app.settings import SettingsError
+
+    try:
+        ensure_topics(url)
+    except BrokerUnavailable as error:
+        raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
 
 
 def _scheme(url: str) -> str:

@@ -67,12 +67,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_one_broker_that_answers_is_enough(free_port: int) -> None:
+def test_one_broker_that_answers_is_enough(free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr("app.broker.kafka.administration.ensure_topics", made.append)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        place = f"127.0.0.1:{free_port},127.0.0.1:{server.getsockname()[1]}"
-        components.expect_a_broker(options("--broker-url", f"kafka://u:p@{place}"))
+        url = f"kafka://u:p@127.0.0.1:{free_port},127.0.0.1:{server.getsockname()[1]}"
+        components.expect_a_broker(options("--broker-url", url))
+    assert made == [url]
     with pytest.raises(CommandError):
-        components.expect_a_broker(options("--broker-url", f"kafka://u:p@{place}"))
+        components.expect_a_broker(options("--broker-url", url))
 
 
 def test_flags_win_over_the_variables_of_their_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
