@@ -23,8 +23,8 @@ from app.store.engine import StoreUnavailable, make_roles, migrate_store
 
 
 def ingest(settings: Settings, metrics: Metrics) -> None:
-    made = server(wiring.ingest(settings, metrics))
-    stop_signal()  # uvicorn stops by itself and then raises the signal again, which must not end us by force
+    stop = stop_signal()  # also for the signal that uvicorn raises again when it has stopped
+    made = server(wiring.ingest(settings, metrics), stop=stop)
     made.run(sockets=[listening("TENON_PORT", settings.listen, settings.port)])
 
 

@@ -3,6 +3,7 @@
 import resource
 import socket
 import sys
+import threading
 from dataclasses import replace
 
 import uvicorn
@@ -19,11 +20,14 @@ _TICKS_PER_SECOND = 10  # of uvicorn
 class BoundedServer(uvicorn.Server):
     """Looks after its connections."""
 
-    def __init__(self, config: uvicorn.Config, bounds: Bounds) -> None:
+    def __init__(self, config: uvicorn.Config, bounds: Bounds, stop: threading.Event | None) -> None:
         super().__init__(config)
+        self._stop = stop
         self._ticks_per_look = max(1, round(bounds.look_seconds * _TICKS_PER_SECOND))
 
     async def on_tick(self, counter: int) -> bool:
+        if self._stop is not None and self._stop.is_set():
+            self.should_exit = True
         if counter % self._ticks_per_look == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, BoundedProtocol):
@@ -31,8 +35,11 @@ class BoundedServer(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def server(application: ASGIApp, *, bounds: Bounds | None = None) -> BoundedServer:
-    """Runs on the sockets that it is given. It trusts no header about who the client is."""
+def server(application: ASGIApp, *, bounds: Bounds | None = None, stop: threading.Event | None = None) -> BoundedServer:
+    """Runs on the sockets that it is given, until a signal or `stop`. It trusts no header about who the client is.
+
+    uvicorn takes signals only once it runs; one that came before is in `stop`.
+    """
     held = bounds or _fitting(Bounds())
     return BoundedServer(
         uvicorn.Config(
@@ -49,6 +56,7 @@ def server(application: ASGIApp, *, bounds: Bounds | None = None) -> BoundedServ
             timeout_graceful_shutdown=STOP_SECONDS,
         ),
         held,
+        stop,
     )
 
 
