@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer import storage
 from trainer.attempt import AttemptFolder
-from trainer.contract.bucket import PREPARED
+from trainer.contract.bucket import PREPARED, PREVIEW
 from trainer.contract.job import TrainingJob
 from trainer.contract.recipe import Recipe
 from trainer.contract.report import Report
@@ -15,6 +15,7 @@ from trainer.data.card import Card, Source
 from trainer.data.dataset import Dataset
 from trainer.data.masks import FILES, ChatTokenizer
 from trainer.data.preparation import File, Files, Preparation
+from trainer.data.preview import preview
 from trainer.data.progress import Progress
 from trainer.data.selection import HELD_OUT_SHARE
 from trainer.durability.interruption import watched
@@ -22,13 +23,14 @@ from trainer.evaluation.sources import Sources
 from trainer.model.shape import config_of, refuse_unusable
 from trainer.model.source import fetched
 from trainer.outcomes import BadInput
-from trainer.publishing.manifest import Incomplete, sha256_of
+from trainer.publishing.manifest import Incomplete, sha256_of, to_json, write_whole
 from trainer.recipes import recipe_of
 from trainer.settings import Settings
 from trainer.sinks import Sink
 from trainer.usage import Run, metered
 
 PIPELINE_VERSION = 3  # raised when the same rows would give other tokens
+PREVIEW_ROWS = 3
 _ROWS = "rows"  # scratch file
 
 
@@ -57,8 +59,17 @@ def run(settings: Settings, sink: Sink) -> None:
                 fingerprint=found,
                 version=PIPELINE_VERSION,
             ).write(attempt.local / PREPARED)
+        _write_preview(attempt, tokenizer)
         attempt.push_folder(PREPARED)
         attempt.write_report(_report(job, card, usage))
+
+
+def _write_preview(attempt: AttemptFolder, tokenizer: ChatTokenizer) -> None:
+    """So that a wrong mask is seen before the training has cost anything."""
+    rows = preview(Dataset.load(attempt.local / PREPARED).training, tokenizer, PREVIEW_ROWS)
+    document = {"rows": [row.model_dump(mode="json", by_alias=True) for row in rows]}
+    write_whole(attempt.local / PREVIEW, to_json(document).encode())
+    attempt.push_file(PREVIEW)
 
 
 def fingerprint(tokenizer: ChatTokenizer, recipe: Recipe, *, job: TrainingJob, files: Files) -> str:

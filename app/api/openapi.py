@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
     """The same for every process; made at the first question, because schemas take a while."""
     types = list(dict.fromkeys(_types()))
     inputs = [(each, "validation", TypeAdapter(each)) for each in types]
-    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)  # type: ignore[arg-type]
+    found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)
     schemas: dict[Any, Any] = {each: found[each, "validation"] for each in types}  # type: ignore[index]
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:

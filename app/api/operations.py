@@ -152,6 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
         {200: Page(shapes.CheckpointObject)},
         parameters=(AFTER, LIMIT),
     ),
+    Operation("GET", f"{_JOB}/preview", "First rows as the training sees them", {200: shapes.PreviewObject}),
     Operation(
         "GET",
         f"{_JOB}/logs",

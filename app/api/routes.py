@@ -12,6 +12,7 @@ from app.api.finetune import Ingest, Rows
 from app.api.limits import Limits
 from app.api.logs import LogRoutes
 from app.api.openai import FineTuning
+from app.api.preview import Previews
 from app.api.uploads import UploadRoutes
 from app.buckets import Buckets
 from app.directory import Directory
@@ -37,4 +38,5 @@ def fine_tuning(
         uploads = UploadRoutes(entrance=entrance, files=rows.files, buckets=buckets, ids=Ids())
         logs = LogRoutes(entrance=entrance, jobs=rows.jobs, buckets=buckets)
         routes += [*files.routes(), *uploads.routes(), *logs.routes()]
+        routes += Previews(entrance=entrance, jobs=rows.jobs, buckets=buckets).routes()
     return routes

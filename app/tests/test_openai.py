@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import socket
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -421,3 +422,19 @@ def test_each_bucket_may_have_an_endpoint_of_its_own(s3: str) -> None:
     url = through.upload_url("tenon-acme", "datasets/x", bytes_=1, seconds=60)
     assert urlsplit(url).hostname == "tenon-acme.localhost"
     assert urlsplit(url).path == "/tenon-acme/datasets/x"
+
+
+def test_how_rows_are_masked_is_read_once_prepare_has_left_it(api: Api, s3: str, acme: OpenAI) -> None:
+    path = f"/v1/fine_tuning/jobs/{acme.fine_tuning.jobs.create(model='replies', training_file=URL).id}"
+    early = api.send("GET", f"{path}/preview")
+    assert (early.status_code, early.json()["error"]["code"]) == (404, "preview_not_ready")
+    job = path.rpartition("/")[2]
+    with writing(api.rows.jobs.engine) as connection:
+        connection.execute(update(jobs).where(jobs.c.id == job).values(attempt=2))
+    row = {"line": 1, "rejected": False, "tokens": [{"id": 5, "text": "hi", "learned": True}]}
+    key = f"jobs/{job}/1/preview.json"
+    Buckets(s3).put("tenon-acme", key, io.BytesIO(json.dumps({"rows": [row]}).encode()))
+    assert api.send("GET", f"{path}/preview").json()["data"] == [row]
+    Buckets(s3).put("tenon-acme", key, io.BytesIO(b"[]"))
+    assert api.send("GET", f"{path}/preview").json()["error"]["code"] == "preview_unreadable"
+    assert api.send("GET", f"{path}/preview", tenant="globex").json()["error"]["code"] == "not_found"

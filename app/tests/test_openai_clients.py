@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,11 +41,11 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Setting]:
         api = serve(path.home, ACME, buckets=Buckets(s3))
         given = prepared(api)
         with working(path), listening(api.application) as url:
-            yield Setting(url=f"{url}/v1", key=KEYS["acme"], **given)
+            yield replace(given, url=f"{url}/v1")
         path.engine.dispose()
 
 
-def prepared(api: Api) -> dict[str, object]:
+def prepared(api: Api) -> Setting:
     """A job that has ended with checkpoints, and the webhook of another, signed as it is sent."""
     ended = api.submit({**REQUEST, "modelId": "replies"}).json()["jobId"]
     engine = api.rows.jobs.engine
@@ -58,14 +59,14 @@ def prepared(api: Api) -> dict[str, object]:
     api.send("POST", f"/v1/fine_tuning/jobs/{other}/cancel")
     delivery = next(each for each in Deliveries(engine).list("acme", after=None, limit=9) if each.job == other)
     secret = api.send("POST", "/v1/webhooks/keys/rotate").json()["secret"]
-    return {"ended": ended, "webhook_secret": secret, **signed(delivery.id, delivery.body, secret)}
+    headers = signed(delivery.id, delivery.body, secret)
+    return Setting("", KEYS["acme"], ended, delivery.body, secret, headers)
 
 
-def signed(identifier: str, body: str, secret: str) -> dict[str, object]:
+def signed(identifier: str, body: str, secret: str) -> dict[str, str]:
     key, now = base64.b64decode(secret.removeprefix("whsec_")), int(datetime.now(UTC).timestamp())
     made = signature([key], identifier=identifier, timestamp=now, body=body)
-    headers = {"webhook-id": identifier, "webhook-timestamp": str(now), "webhook-signature": made}
-    return {"webhook_body": body, "webhook_headers": headers}
+    return {"webhook-id": identifier, "webhook-timestamp": str(now), "webhook-signature": made}
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The OpenAPI document: true to the routes, kept beside the code, and held against by a fuzzer."""
 
 import copy
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -25,29 +26,32 @@ from app.api.openapi import document
 from app.api.operations import OPERATIONS, Operation
 from app.buckets import Buckets
 from app.contract.directory import Limits
+from app.store.attempts import Attempts
 from app.tests import objectstore
 from app.tests.cast import KEYS, tenant_entry
 from app.tests.serving import REQUEST, Api, serve
 
 GOLDEN = Path(__file__).parents[2] / "docs" / "api" / "openapi.json"
-CHECKS = (
+CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
-)
+]
 ACME = {"Authorization": f"Bearer {KEYS['acme']}"}
 
 
 @pytest.fixture(scope="module")
-def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """With a store of objects, and an own job, file and upload to be found."""
+def buckets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buckets]:
     for s3 in objectstore.running(tmp_path_factory.mktemp("s3")):
-        limits = Limits(requests_per_second=1000, queued_jobs=10_000)
-        made = serve(tmp_path_factory.mktemp("openapi"), tenant_entry(limits=limits), buckets=Buckets(s3))
-        made.submit()
-        yield made
+        yield Buckets(s3)
+
+
+@pytest.fixture(scope="module")
+def api(buckets: Buckets, tmp_path_factory: pytest.TempPathFactory) -> Api:
+    limits = Limits(requests_per_second=1000, queued_jobs=10_000)
+    return serve(tmp_path_factory.mktemp("openapi"), tenant_entry(limits=limits), buckets=buckets)
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +60,12 @@ def described(api: Api) -> Any:
 
 
 @pytest.fixture(scope="module")
-def own(api: Api) -> dict[str, str]:
+def own(api: Api, buckets: Buckets) -> dict[str, str]:
     """One of each that is the tenant's own, by the name it has in paths."""
     job = api.submit().json()["jobId"]
+    assert Attempts(api.rows.jobs.engine).begin(job, cap=1)
+    row = {"line": 1, "rejected": False, "tokens": [{"id": 5, "text": "hi", "learned": True}]}
+    buckets.put("tenon-acme", f"jobs/{job}/1/preview.json", io.BytesIO(json.dumps({"rows": [row]}).encode()))
     file = api.send("POST", "/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a", b"{}")}).json()["id"]
     announced = {"filename": "a", "purpose": "fine-tune", "bytes": 1}
     upload = api.send("POST", "/v1/uploads", json=announced).json()["id"]

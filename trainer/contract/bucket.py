@@ -6,6 +6,7 @@ METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
 ADAPTER = "adapter"
 PREPARED = "prepared"
+PREVIEW = "preview.json"  # the first rows as the training sees them: tokens, and which of them the loss counts
 LOG = "log"  # <step>/<offset>/lines: parts of what a step said, each named by the bytes before it
 LINES = "lines"
 USAGE = "usage"  # <step>-<rank>-<run>/trace.json: what each run of the attempt used, killed ones too

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
+from trainer.contract.bucket import PREVIEW
 from trainer.contract.filters import Filters
 from trainer.contract.recipe import Hyperparameters, Recipe
 from trainer.data.card import JSON, MARKDOWN, Card
@@ -281,3 +282,13 @@ def test_a_row_more_keeps_less_than_half_a_kilobyte_in_memory(tmp_path: Path) ->
     grown = kept_memory(large, tmp_path / "large") - kept_memory(small, tmp_path / "small")
 
     assert grown / (large - small) < 512  # so a million rows take half a GB, whatever their length
+
+
+def test_the_first_rows_are_left_as_the_training_sees_them(prepare: Callable[..., Path]) -> None:
+    prepared = prepare()
+    rows = json.loads((prepared.parent / PREVIEW).read_text(encoding="utf-8"))["rows"]
+    documents = Dataset.load(prepared).training
+    assert len(rows) == 3
+    for row, document in zip(rows, documents, strict=False):
+        assert [token["id"] for token in row["tokens"]] == document.ids.tolist()
+        assert [token["learned"] for token in row["tokens"]][1:] == document.learned[1:].tolist()
