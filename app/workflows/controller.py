@@ -17,13 +17,14 @@ from opentelemetry.trace import SpanKind
 from app.contract.internal import TRACEPARENT_PARAMETER
 from app.telemetry import Span, Tracing
 from app.workflows.folder import LocalWorkflow, WorkflowsFolder
-from app.workflows.progress import Ending, Progress, after
+from app.workflows.progress import Ending, Progress, after, pipeline_of
 from app.workflows.step import Command, CredentialsError, Lock, Site, StepProcess, environment, interpreter
 from app.workflows.workflow import Phase, WorkflowsUnavailable
-from trainer.contract.steps import PIPELINE, Exit, Step
+from trainer.contract.steps import TRIAL_NUMBER, Exit, Step
 
 STOP_SECONDS = 15.0  # a step that was asked to stop has this long to save a checkpoint
 RETRY_SECONDS = 1.0  # doubled with each failure
+DEADLINE_SECONDS = 7 * 24 * 3600.0  # of an attempt, as the rendered templates have it
 
 log = logging.getLogger(__name__)
 
@@ -63,16 +64,17 @@ class StepSpan:
 class Controller:
     """Give it `round()` again and again, and `shut_down()` in the end.
 
-    pipeline, command: what runs; others than the trainer's in tests.
+    pipeline, command: what runs; other steps than the job's, and other programs than the trainer, in tests.
     """
 
     folder: WorkflowsFolder
     site: Site
     tracing: Tracing
     slots: int = 1
-    pipeline: Sequence[Step] = PIPELINE
+    pipeline: Sequence[Step] | None = None
     command: Command = interpreter
     retry_seconds: float = RETRY_SECONDS
+    deadline_seconds: float = DEADLINE_SECONDS
     clock: Callable[[], float] = time.monotonic
     running: dict[str, Running] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -131,28 +133,46 @@ class Controller:
 
     def _tend(self, attempt: Running) -> None:
         """Bring one attempt as far as it goes without waiting."""
-        to_stop = self.folder.is_to_stop(attempt.workflow.name)
+        why = self._why_to_stop(attempt)
         if attempt.process is None:
-            if to_stop:
-                self._advance(attempt, attempt.progress.failed("stopped on request", at=datetime.now(UTC)))
+            if why:
+                self._advance(attempt, attempt.progress.failed(why, at=datetime.now(UTC)))
             elif self.clock() >= attempt.not_before:
                 self._start(attempt)
         elif ending := attempt.process.ending():
-            self._settle(attempt, ending, stopped=to_stop)
-        elif to_stop:
+            self._settle(attempt, ending, stopped=why)
+        elif why:
             self._stop(attempt, attempt.process)
 
+    def _why_to_stop(self, attempt: Running) -> str:
+        """Words for what the attempt has to end for; none while it may run."""
+        if self.folder.is_to_stop(attempt.workflow.name):
+            return "stopped on request"
+        begun = attempt.progress.started_at
+        late = begun is not None and (datetime.now(UTC) - begun).total_seconds() > self.deadline_seconds
+        return f"attempt exceeded its deadline of {self.deadline_seconds:.0f} s" if late else ""
+
+    def _steps(self, attempt: Running) -> Sequence[Step]:
+        """Raises ValueError where the parameters are no job."""
+        return self.pipeline or pipeline_of(attempt.workflow.job)
+
     def _start(self, attempt: Running) -> None:
-        step = self.pipeline[attempt.progress.index]
         begun = attempt.progress.begun(datetime.now(UTC))
+        try:
+            step = self._steps(attempt)[attempt.progress.index]
+        except ValueError as error:
+            self._advance(attempt, begun.failed(str(error), at=datetime.now(UTC), exit_code=Exit.BAD_INPUT))
+            return
         self.folder.keep(attempt.workflow.name, begun)
         attempt.progress = begun
         self.folder.token_file(attempt.workflow)
         span = StepSpan(self.tracing, step, workflow=attempt.workflow)
         try:
             known = environment(attempt.workflow, self.site, folder=attempt.folder, traceparent=span.span.traceparent)
+            if attempt.progress.trial is not None:
+                known[TRIAL_NUMBER] = str(attempt.progress.trial)
             attempt.process = StepProcess(self.command(step), known, folder=attempt.folder, lock=attempt.lock)
-        except (CredentialsError, ValueError) as error:  # ValueError: parameters that are no job
+        except CredentialsError as error:
             span.end(Exit.BAD_INPUT)
             self._advance(attempt, begun.failed(str(error), at=datetime.now(UTC), exit_code=Exit.BAD_INPUT))
             return
@@ -169,11 +189,11 @@ class Controller:
         elif self.clock() >= attempt.kill_at:
             process.kill()
 
-    def _settle(self, attempt: Running, ending: Ending, *, stopped: bool = False) -> None:
-        step = self.pipeline[attempt.progress.index]
-        progress = after(attempt.progress, ending, pipeline=self.pipeline)
+    def _settle(self, attempt: Running, ending: Ending, *, stopped: str = "") -> None:
+        step = self._steps(attempt)[attempt.progress.index]
+        progress = after(attempt.progress, ending, pipeline=self._steps(attempt))
         if stopped and progress.phase is not Phase.SUCCEEDED:
-            progress = attempt.progress.failed("stopped on request", at=ending.at, exit_code=ending.exit_code)
+            progress = attempt.progress.failed(stopped, at=ending.at, exit_code=ending.exit_code)
         log.info("%s: step %s ended with %d", attempt.workflow.name, step.name, ending.exit_code)
         self._advance(attempt, progress)
         if attempt.span:

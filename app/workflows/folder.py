@@ -11,10 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from app.contract.directory import TenantEntry
+from app.contract.internal import JOB_PARAMETER
 from app.contract.job import TenantId
 from app.contract.wire import Wire
 from app.workflows.progress import Progress
 from app.workflows.workflow import AlreadyExists, WorkflowsUnavailable
+from trainer.contract.job import TrainingJob
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -27,6 +29,11 @@ class LocalWorkflow(Wire):
     bucket: str
     parameters: dict[str, str]
     created_at: datetime
+
+    @property
+    def job(self) -> TrainingJob:
+        """Raises ValueError where the parameter is no job."""
+        return TrainingJob.from_parameter(self.parameters[JOB_PARAMETER])
 
     @classmethod
     def of(cls, name: str, tenant: TenantEntry, *, parameters: dict[str, str], at: datetime) -> "LocalWorkflow":

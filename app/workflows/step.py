@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -16,12 +17,12 @@ from app.contract.internal import ATTEMPT_PARAMETER, JOB_PARAMETER, STATUS_PATH
 from app.workflows.folder import LocalWorkflow
 from app.workflows.progress import Ending
 from trainer.contract import bucket, steps
-from trainer.contract.job import TrainingJob
 from trainer.contract.steps import Step
 
 INHERITED = ("PATH", "LANG", "LC_ALL", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ERRORS = f"{bucket.LOG}.errors"  # stderr, apart: its last line is what a failed step has to say
 MOST_MESSAGE_BYTES = 4096
+MOST_FILE_BYTES = 100 * 2**30  # of the scratch volume that a pod has
 _PR_SET_PDEATHSIG = 1
 
 Command = Callable[[Step], Sequence[str]]
@@ -49,10 +50,10 @@ def interpreter(step: Step) -> Sequence[str]:
 def environment(workflow: LocalWorkflow, site: Site, *, folder: Path, traceparent: str) -> dict[str, str]:
     """Everything a step knows, built from nothing: one tenant's credentials and no variable of ours by accident.
 
-    Raises CredentialsError.
+    Raises CredentialsError, and ValueError where the parameters are no job.
     """
     job, attempt = workflow.parameters[JOB_PARAMETER], workflow.parameters[ATTEMPT_PARAMETER]
-    path = STATUS_PATH.format(job=TrainingJob.from_parameter(job).job, attempt=attempt)
+    path = STATUS_PATH.format(job=workflow.job.job, attempt=attempt)
     work = folder / "work"
     made = {name: os.environ[name] for name in INHERITED if name in os.environ}
     made |= _credentials(site.home / "credentials" / f"{workflow.tenant}.json")
@@ -108,7 +109,7 @@ class StepProcess:
                 stderr=errors,
                 start_new_session=True,
                 pass_fds=[lock.descriptor],
-                preexec_fn=(lambda: end_with(parent)) if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
+                preexec_fn=(lambda: bounded(parent)) if sys.platform == "linux" else None,  # noqa: PLW1509 - one thread
             )
 
     def terminate(self) -> None:
@@ -135,6 +136,10 @@ class StepProcess:
             at=datetime.now(UTC),
             last_line=_last_line(self.folder / ERRORS, after=self.begins_at),
             checkpoints=checkpoints(self.folder / "work"),
+            round=(
+                _number(self.folder / "work" / steps.ROUND_FIRST),
+                _number(self.folder / "work" / steps.ROUND_TRIALS),
+            ),
         )
 
 
@@ -142,6 +147,12 @@ def checkpoints(work: Path) -> tuple[str, ...]:
     """The complete checkpoints below the scratch folder."""
     complete = work.rglob(f"{bucket.CHECKPOINTS}/*/{bucket.MANIFEST}")
     return tuple(sorted(str(path.parent.relative_to(work)) for path in complete))
+
+
+def _number(path: Path) -> int:
+    """Of a file that `search` writes; 0 where it says nothing."""
+    text = path.read_text().strip() if path.exists() else ""
+    return int(text) if text.isdecimal() else 0
 
 
 def _credentials(path: Path) -> dict[str, str]:
@@ -159,6 +170,17 @@ def _last_line(errors: Path, *, after: int) -> str:
         file.seek(max(after, end - MOST_MESSAGE_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
     return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def bounded(parent: int) -> None:
+    """What a pod's limits do: no more memory than the machine has, no file beyond the scratch volume, no core dump."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = {resource.RLIMIT_DATA: memory, resource.RLIMIT_FSIZE: MOST_FILE_BYTES, resource.RLIMIT_CORE: 0}
+    for limit, most in limits.items():
+        _, hard = resource.getrlimit(limit)
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (allowed, allowed))
+    end_with(parent)
 
 
 def end_with(parent: int) -> None:
