@@ -20,7 +20,7 @@ JOB = "tenon.job"  # attribute of spans
 MOST_CHARACTERS = 2000  # of a message
 MOST_FRAMES = 12  # the innermost of a stack
 _OURS = ("app.", "tenon.", "trainer.")  # modules whose exceptions were worded for people
-_TALKATIVE = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "confluent_kafka", "alembic")
+TALKATIVE = ("httpx", "httpcore", "botocore", "boto3", "urllib3", "confluent_kafka", "alembic")
 
 
 class JsonLine(logging.Formatter):
@@ -48,7 +48,7 @@ def log_lines(service: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLine(service))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -19,6 +19,8 @@ from app.workflows.workflow import Phase, Workflows, WorkflowStatus, WorkflowsUn
 
 ASK_AGAIN_SECONDS = 30.0  # a workflow that was asked to stop and still runs
 
+MOST_UNREACHED = 3  # workflows in a round, each of which may take a request's whole time-out
+
 log = logging.getLogger(__name__)
 
 
@@ -51,16 +53,23 @@ class Watcher:
     def round(self) -> None:
         """One look at every live attempt. Raises StoreUnavailable, WorkflowsUnavailable; the next round goes on.
 
-        A fault with one attempt is logged and holds up no other.
+        A fault with one attempt holds up no other: what cannot be judged is logged, and a workflow that cannot be
+        reached is left for the next round, which ends early only where several cannot.
         """
-        live = self.attempts.unfinished()
+        live, unreached = self.attempts.unfinished(), list[WorkflowsUnavailable]()
         for attempt in live:
             try:
                 self._see(attempt)
-            except (StoreUnavailable, WorkflowsUnavailable):
+            except StoreUnavailable:
                 raise
+            except WorkflowsUnavailable as error:
+                unreached.append(error)
+                if len(unreached) == MOST_UNREACHED:
+                    break
             except Exception:
                 log.exception("%s: cannot be judged", attempt.workflow, extra={"job": attempt.job.id})
+        if unreached:
+            raise unreached[0]
         self._asked = {name: at for name, at in self._asked.items() if name in {each.workflow for each in live}}
 
     def _see(self, attempt: Attempt) -> None:

@@ -14,6 +14,7 @@ from app import directory as tenants
 from app.accounting import Accounting
 from app.audit import StoredTrail
 from app.broker import by_url
+from app.broker.dead_letters import DeadLetters
 from app.directory import Directory
 from app.dispatcher import Dispatcher, Stores
 from app.identity.caller import Tokens
@@ -139,7 +140,8 @@ def watcher(settings: Settings, metrics: Metrics) -> WatcherParts:
     )
     pods = _pods(settings, directory)
     looking = Watcher(attempts=attempts, workflows=found, accounting=accounting, causes=pods)
-    return WatcherParts(looking, Figures(engine, metrics), reporting.app(), metrics, pods)
+    figures = Figures(engine, metrics, set_aside=DeadLetters(engine).depth)
+    return WatcherParts(looking, figures, reporting.app(), metrics, pods)
 
 
 def webhooks(settings: Settings, metrics: Metrics) -> "Webhooks":

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, func, select
 from app.contract.job import JobState
 from app.metrics import Metrics
 from app.store.engine import reading
-from app.store.tables import dead_letters, jobs, ledger
+from app.store.tables import jobs, ledger
 
 SECONDS_BETWEEN = 15.0  # half of what Prometheus waits between two scrapes
 
@@ -17,8 +17,17 @@ SECONDS_BETWEEN = 15.0  # half of what Prometheus waits between two scrapes
 class Figures:
     """Tells the metrics of a process what there is."""
 
-    def __init__(self, engine: Engine, metrics: Metrics, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        metrics: Metrics,
+        *,
+        set_aside: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """set_aside: how many messages wait for an operator."""
         self._engine = engine
+        self._set_aside = set_aside
         self._metrics = metrics
         self._clock = clock
         self._not_before = clock()
@@ -29,13 +38,7 @@ class Figures:
             self._not_before = self._clock() + SECONDS_BETWEEN
             self._metrics.jobs(self._jobs(), self._waited_seconds())
             self._metrics.cost(self._cost())
-            self._metrics.dead_letters(self._dead_letters())
-
-    def _dead_letters(self) -> int:
-        """Those that the store keeps; Kafka's are the dispatcher's to count."""
-        query = select(func.count()).select_from(dead_letters).where(dead_letters.c.settled_at.is_(None))
-        with reading(self._engine) as connection:
-            return connection.execute(query).scalar_one()
+            self._metrics.dead_letters(self._set_aside())
 
     def _jobs(self) -> dict[tuple[str, str], int]:
         lasting = [state for state in JobState if not state.is_final]

@@ -17,7 +17,7 @@ from app.reporting import BURST, MOST_BYTES, MOST_NUMBERS
 from app.store.checkpoints import Checkpoints
 from app.tests.local import JobPath, envelope, publish
 from app.workflows.local import LocalWorkflows
-from app.workflows.workflow import Phase, WorkflowStatus
+from app.workflows.workflow import Phase, WorkflowStatus, WorkflowsUnavailable
 
 REPORT = {
     "trainerStatus": {
@@ -78,7 +78,8 @@ def test_a_job_ends_as_its_workflow_does(
 def test_the_history_tells_each_step_and_the_end(begun: JobPath) -> None:
     begun.run(begun.controller(), until=lambda: begun.state("job").is_final)
     told = begun.messages("job")
-    assert told[:3] == ["queued", "attempt 1 begun", "step prepare of attempt 1"]
+    wanted = ["queued", "attempt 1 begun", "attempt 1 admitted", "step prepare of attempt 1"]
+    assert [text for text in told if text in wanted] == wanted
     assert told[-1] == "attempt 1 succeeded"
 
 
@@ -177,6 +178,24 @@ def test_an_attempt_that_cannot_be_judged_holds_up_no_other(begun: JobPath, capl
     begun.watching(Odd(stands(Phase.SUCCEEDED))).round()
     assert (begun.state("job"), begun.state("other")) == (JobState.QUEUED, JobState.SUCCEEDED)
     assert "ft-job-a1: cannot be judged" in caplog.text
+
+
+def test_a_workflow_that_cannot_be_stopped_holds_up_no_other(begun: JobPath) -> None:
+    publish(begun.engine, envelope("other", "globex"))
+    begun.slots = begun.workflows.capacity = 2
+    begun.dispatcher().round()
+    begun.jobs.cancel("acme", "job")
+
+    class Forbidden(Seen):
+        def get(self, name: str) -> WorkflowStatus | None:
+            return stands(Phase.RUNNING) if name == workflow_name("job", 1) else self.status
+
+        def stop(self, name: str) -> None:
+            raise WorkflowsUnavailable(name)
+
+    with pytest.raises(WorkflowsUnavailable):
+        begun.watching(Forbidden(stands(Phase.SUCCEEDED))).round()
+    assert begun.state("other") is JobState.SUCCEEDED
 
 
 def test_what_the_pods_told_stands_where_the_workflow_knows_only_that_a_step_failed(begun: JobPath) -> None:
