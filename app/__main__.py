@@ -30,7 +30,8 @@ def ingest(settings: Settings, metrics: Metrics) -> None:
 
 def dispatcher(settings: Settings, metrics: Metrics) -> None:
     made, stop = wiring.dispatcher(settings), stop_signal()
-    repeat(made.round, until=stop, metrics=metrics)
+    with closing(made.subscriber):  # so that another dispatcher has its messages at once
+        repeat(made.round, until=stop, metrics=metrics)
 
 
 def watcher(settings: Settings, metrics: Metrics) -> None:
