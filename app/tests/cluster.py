@@ -1,8 +1,8 @@
 """A real kube-apiserver with what the rendered tree gives our services: namespaces, accounts, rights, admission."""
 
 import ssl
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +62,13 @@ class RealCluster:
         documents = [
             Document(f"{name}: {each.origin}", each.text.replace("acme", name)) for name in names for each in like
         ]
-        answers = [self.api.apply(each, dry_run=False) for each in documents]
-        assert all(answer.accepted for answer in answers), answers
+        self.apply(documents)
+
+    def apply(self, documents: Sequence[Document]) -> None:
+        """Really make them, namespaces first."""
+        for each in sorted(documents, key=lambda each: each.body["kind"] != "Namespace"):
+            answer = self.api.apply(each, dry_run=False)
+            assert answer.accepted, answer
 
     def count(self, path: str) -> int:
         """How many objects the server has there."""
@@ -85,19 +90,47 @@ class RealCluster:
 
 
 @contextmanager
-def real_cluster() -> Iterator[RealCluster]:
-    """Raises MissingToolError, NotReadyError."""
-    with control_plane() as plane:
-        found = read_documents(next(path for path in _RENDERED.iterdir() if path.is_dir()))
-        ours = [each for each in found if _is_ours(each)]
+def real_cluster(
+    controllers: Callable[[ControlPlane], AbstractContextManager[None]] | None = None,
+) -> Iterator[RealCluster]:
+    """controllers: what runs beside the server; then all is made that a job of acme needs.
+
+    Raises MissingToolError, NotReadyError.
+    """
+    found = read_documents(next(path for path in _RENDERED.iterdir() if path.is_dir()))
+    with ExitStack() as stack:
+        plane = stack.enter_context(control_plane())
+        made = RealCluster(plane, RealAdmin(plane.api.http), found)
         plane.api.install([WORKFLOW, WORKLOAD])
-        answers = plane.api.establish(ours)
-        answers += [plane.api.apply(each, dry_run=False) for each in ours if each.kind[1] in _RIGHTS]
-        policies = [each for each in found if each.body["metadata"]["name"] in _POLICIES]
-        answers += [plane.api.apply(each, dry_run=False) for each in policies]
-        refused = [str(answer) for answer in answers if not answer.accepted]
+        ours = [each for each in found if _is_ours(each)]
+        refused = [str(answer) for answer in plane.api.establish(ours) if not answer.accepted]
         assert not refused, refused
-        yield RealCluster(plane, RealAdmin(plane.api.http), found)
+        made.apply([each for each in ours if each.kind[1] in _RIGHTS])
+        if controllers is not None:
+            made.apply([each for each in found if _before(each)])
+            stack.enter_context(controllers(plane))
+            made.apply([each for each in found if _after(each)])
+        made.apply([each for each in found if each.body["metadata"]["name"] in _POLICIES])
+        yield made
+
+
+def _before(document: Document) -> bool:
+    """What Argo's controller finds when it starts, and what bounds acme's pods."""
+    body = document.body
+    if body["kind"] == "Namespace":
+        return bool(body["metadata"]["name"] == "argo")
+    named = document.name == "workflow-controller-configmap"
+    return named or (document.namespace == "acme-train" and body["kind"] in ("LimitRange", "ResourceQuota", "Secret"))
+
+
+def _after(document: Document) -> bool:
+    """Queues and templates; Kueue's own webhooks look at them."""
+    kind = document.body["kind"]
+    if kind in ("Cohort", "ResourceFlavor", "WorkloadPriorityClass"):
+        return True
+    if kind == "ClusterQueue":
+        return document.name == "acme"
+    return document.namespace == "acme-train" and kind in ("LocalQueue", "WorkflowTemplate")
 
 
 def _is_of(document: Document, namespace: str, name: str) -> bool:

@@ -1,6 +1,6 @@
 """kube-controller-manager: namespaces end, owned objects go, accounts `default` and their tokens appear."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from controlplane.binaries import built
@@ -17,12 +17,12 @@ CONTROLLERS = (
 
 
 @contextmanager
-def controller_manager(plane: ControlPlane) -> Iterator[Running]:
-    """Raises MissingToolError where it cannot be built."""
+def controller_manager(plane: ControlPlane, *, more: Sequence[str] = ()) -> Iterator[Running]:
+    """more: controllers beside those. Raises MissingToolError where it cannot be built."""
     [port] = free_ports(1)
     flags = [
         f"--kubeconfig={plane.kubeconfig}",
-        f"--controllers={','.join(CONTROLLERS)}",
+        f"--controllers={','.join((*CONTROLLERS, *more))}",
         f"--service-account-private-key-file={plane.signing_key}",
         "--bind-address=127.0.0.1",
         f"--secure-port={port}",
