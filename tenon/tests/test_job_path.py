@@ -17,6 +17,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from openai import OpenAI
 
 ROOT = Path(__file__).parent.parent.parent
 STARTED_SECONDS = 180
@@ -29,13 +30,15 @@ pytestmark = pytest.mark.model
 class JobPath:
     """A running `tenon up` over a clone of this repository."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.options = options
         self.root, self.home, self.log = folder / "clone", folder / "up", folder / "up.log"
         subprocess.run(["git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(self.root)], check=True)
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tenon", "up", "--root", str(self.root), "--home", str(self.home)]
+        command += self.options
         environment = {**os.environ, "TENON_CACHE": str(ROOT / ".cache" / "cache")}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -58,6 +61,12 @@ class JobPath:
         with urllib.request.urlopen(urllib.request.Request(there["api"] + path, data, known), timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
+
+    def upload(self, rows: Path) -> str:
+        """The id of a file of acme's."""
+        there = self.connection
+        with OpenAI(base_url=f"{there['api']}/v1", api_key=there["keys"]["acme"]) as client, rows.open("rb") as file:
+            return client.files.create(file=file, purpose="fine-tune").id
 
     def ended(self, job: str) -> dict[str, Any]:
         """The job once it has ended."""
