@@ -74,7 +74,7 @@ def store_url(options: argparse.Namespace, home: Home) -> str:
 
 
 def expect_a_broker(options: argparse.Namespace) -> None:
-    """One that answers, and has the topics. Services wait for one that comes back; at the start they should not have to.
+    """One that answers, and has the topics. Services wait for one that comes back; at the start they need not.
 
     Raises CommandError (exit 2 or 3).
     """
