@@ -25,6 +25,7 @@ COMMANDS = {
     "train": ("tenon.train", "run one training job on this machine"),
     "up": ("tenon.up", "the whole job path on this machine"),
     "jobs": ("tenon.jobs", "list, show, cancel, pause, resume, retry jobs; what they cost"),
+    "dlq": ("tenon.dlq", "list, show, redrive, discard the messages that could not be handled"),
     "promote": ("tenon.promote", "gate -> model record -> re-render -> commit"),
     "audit": ("tenon.audit", "verify the record of who changed what"),
     "verify": ("tenon.verify", "whether a model version is what was published, and who signed it"),

@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 from controlplane.kafka import class_path, jars, java
 
 from app.tests.brokers import wait_until
@@ -88,15 +82,9 @@ class KafkaServer:
         admin = AdminClient(_client(self.server))
         for made in admin.create_acls(wanted).values():
             made.result(30)
-        every = AclBindingFilter(
-            ResourceType.ANY,
-            None,
-            ResourcePatternType.ANY,
-            f"User:{user}",
-            None,
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
+        each: Any = None
+        place = (ResourceType.ANY, each, ResourcePatternType.ANY)
+        every = AclBindingFilter(*place, f"User:{user}", each, AclOperation.ANY, AclPermissionType.ANY)
         wait_until(lambda: len(admin.describe_acls(every).result(30)) >= len(wanted))
 
     def _answers(self) -> bool:

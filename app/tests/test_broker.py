@@ -13,6 +13,7 @@ from app.broker.dead_letters import Selection
 from app.broker.envelope import PoisonError, Reason, headers, raw, received, value
 from app.broker.failures import MOST_STACK
 from app.broker.queue import Headers, Message
+from app.broker.redriving import Redriver
 from app.contract.internal import FAILURE_HEADERS
 from app.store.engine import StoreUnavailable, writing
 from app.store.jobs import Jobs
@@ -199,6 +200,19 @@ def test_forged_failure_headers_neither_stop_a_message_nor_reach_the_letter(brok
 
 def _refuse(_message: Message) -> None:
     raise PoisonError(Reason.UNKNOWN_TENANT, "never")
+
+
+@pytest.mark.requirement("A36")
+def test_a_redriven_letter_becomes_the_job_it_was_meant_to_be(broker: Broker) -> None:
+    subscriber, handled = broker.subscriber(), Handled()
+    broker.publish(envelope("poison"))
+    handle_until([subscriber], handled, until=lambda: broker.letters.depth() == 1)
+    (letter,) = broker.letters.list(Selection(), limit=9)
+    Redriver(broker.letters, broker.outlet, topics=broker.topics).redrive(letter)
+    mended: list[Message] = []
+    handle_until([subscriber], mended.append, until=lambda: len(mended) > 0)
+    assert received(mended[0].headers, mended[0].value).envelope == envelope("poison")
+    assert (mended[0].attempts, broker.letters.depth()) == (1, 0)
 
 
 @pytest.mark.requirement("A13")
