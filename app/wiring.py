@@ -1,6 +1,7 @@
 """URL -> adapter, only here: each process as its collaborators, made from the settings."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_network
@@ -12,7 +13,7 @@ from starlette.types import ASGIApp
 
 from app import directory as tenants
 from app.accounting import Accounting
-from app.audit import StoredTrail
+from app.audit import LoggedTrail, StoredTrail
 from app.broker import by_url
 from app.broker.dead_letters import DeadLetters
 from app.directory import Directory
@@ -39,6 +40,7 @@ from app.workflows.step import Site
 from app.workflows.workflow import Workflows
 
 if TYPE_CHECKING:
+    from app.api.readiness import Probe
     from app.api.server import Border
     from app.api.webhooks import WebhookRows
     from app.webhooks import Webhooks
@@ -68,12 +70,25 @@ class WatcherParts:
 
 
 def ingest(settings: Settings, metrics: Metrics) -> ASGIApp:
-    """The API. Raises SettingsError, StoreUnavailable, DirectoryError."""
+    """The API; without a store it publishes jobs and serves no more than that.
+
+    Raises SettingsError, StoreUnavailable, DirectoryError, AccessError.
+    """
     from app.api import server  # boto3 comes with it, and no other process needs it
     from app.api.finetune import Rows
     from app.buckets import Buckets
 
-    engine, directory = open_store(settings.needed_store_url), _directory(settings)
+    directory = _directory(settings)
+    if settings.store_url is None:
+        return server.build(
+            directory=directory,
+            intake=BrokerIntake(by_url.publisher(settings.broker_url, None), None),
+            tracing=tracing("ingest", settings.trace_file),
+            rows=None,
+            buckets=None,
+            border=replace(_border(settings, directory, None), metrics=metrics),
+        )
+    engine = open_store(settings.store_url)
     return server.build(
         directory=directory,
         intake=intake(settings, engine),
@@ -91,9 +106,8 @@ def intake(settings: Settings, engine: Engine) -> Intake:
     return BrokerIntake(by_url.publisher(settings.broker_url, engine), Jobs(engine))
 
 
-def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border":
+def _border(settings: Settings, directory: Directory, engine: Engine | None) -> "Border":
     """How the API meets its callers. Raises AccessError."""
-    from app.api.readiness import Probe
     from app.api.server import Border
     from app.identity.keysets import KeySets
     from app.identity.oidc import OidcTokens
@@ -106,10 +120,22 @@ def _border(settings: Settings, directory: Directory, engine: Engine) -> "Border
         tokens.append(ServiceAccountTokens(directory, from_kubeconfig_or_pod(settings.kubeconfig, os.environ)))
     return Border(
         tokens=tuple(tokens),
-        trail=StoredTrail(engine),
+        trail=LoggedTrail() if engine is None else StoredTrail(engine),
         origins=settings.cors_origins,
-        probes=(Probe("store", partial(ask, engine)),),
+        probes=tuple(_probes(settings, engine)),
     )
+
+
+def _probes(settings: Settings, engine: Engine | None) -> "Iterator[Probe]":
+    from app.api.readiness import Probe
+
+    if engine is not None:
+        yield Probe("store", partial(ask, engine))
+    if settings.broker_url.startswith("kafka://"):
+        from app.broker.kafka.address import parse
+        from app.broker.probe import connect
+
+        yield Probe("broker", partial(connect, str(parse(settings.broker_url).client["bootstrap.servers"])))
 
 
 def dispatcher(settings: Settings) -> Dispatcher:

@@ -1,7 +1,7 @@
 """What ties an answer to its request: `x-request-id` on all, a span and `traceresponse` on what changes something."""
 
+import random
 import re
-import secrets
 import time
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Correlation:
             return
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
-        found = Found(given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(16))
+        found = Found(given if _REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}")
         scope["tenon.correlation"] = found
         correlated = {"x-request-id": found.request_id}
         sending = self._measuring(scope, _adding(correlated, send))

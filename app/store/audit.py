@@ -7,7 +7,7 @@ shorter chain that holds; who remembers a head (`tenon audit verify --head`) not
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict
 
@@ -84,7 +84,7 @@ def append(connection: Connection, records: Sequence[Record]) -> None:
     rows = []
     for record in records:
         number += 1
-        row = {"id": number, **asdict(record), "previous": previous}
+        row = {"id": number, **vars(record), "previous": previous}
         previous = row["digest"] = _digest(row)
         rows.append(row)
     connection.execute(insert(audit), rows)
