@@ -17,6 +17,9 @@ HERE = ("new", "render", "prove")
 ELSEWHERE = {  # command -> where it is run
     "diff": "tenon/tests/test_diff.py",
     "up": "tenon/tests/test_job_path.py",
+    "jobs": "tenon/tests/test_jobs.py",
+    "dlq": "tenon/tests/test_dlq.py",
+    "audit": "tenon/tests/test_audit.py",
     "promote": "tenon/tests/test_job_path.py",
     "data": "tenon/tests/test_data.py",
     "train": "tenon/tests/test_train.py",
@@ -25,7 +28,16 @@ ELSEWHERE = {  # command -> where it is run
     "lint": "tenon/tests/test_lint.py",
     "verdicts": "tenon/tests/test_verdicts.py",
 }
-MAKE_IN_CI = {"demo", "mutants", "requirements", "test", "test-apiserver", "test-controllers", "test-oracle"}
+MAKE_IN_CI = {
+    "demo",
+    "mutants",
+    "requirements",
+    "test",
+    "test-apiserver",
+    "test-controllers",
+    "test-oracle",
+    "test-services",
+}
 
 
 def test_every_tenon_command_of_the_readme_has_its_run() -> None:
