@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from app.api import shapes
 from app.api.operations import JSON, OPERATIONS, PROBLEM, Operation, Page, Parameter
 
 PATH = "/openapi.json"
+_Mode = Literal["validation", "serialization"]
 _REFERENCE = "#/components/schemas/{model}"
 _WORDS = {
     200: "Done.",
@@ -45,9 +46,9 @@ async def answer(_request: Request) -> Response:
 def document() -> dict[str, Any]:
     """The same for every process; made at the first question, because schemas take a while."""
     types = list(dict.fromkeys(_types()))
-    inputs = [(each, "validation", TypeAdapter(each)) for each in types]
+    inputs: list[tuple[Any, _Mode, TypeAdapter[Any]]] = [(each, "validation", TypeAdapter(each)) for each in types]
     found, definitions = TypeAdapter.json_schemas(inputs, ref_template=_REFERENCE)
-    schemas: dict[Any, Any] = {each: found[each, "validation"] for each in types}  # type: ignore[index]
+    schemas: dict[Any, Any] = {each: found[each, "validation"] for each in types}
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schemas)
