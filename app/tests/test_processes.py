@@ -192,10 +192,10 @@ def test_every_process_stops_cleanly_when_it_is_told_to(services: Services, path
     [
         ("dispatcher", {"TENON_STORE_URL": None}, 2, "TENON_STORE_URL: not set"),
         ("dispatcher", {"TENON_STORE_URL": "sqlite:////missing/store.db"}, 3, "make the folder"),
-        ("dispatcher", {"TENON_BROKER_URL": "kafka://host"}, 2, "give `sql`"),
-        ("dispatcher", {"TENON_WORKFLOWS": "kubernetes"}, 2, "give `local`"),
+        ("dispatcher", {"TENON_BROKER_URL": "amqp://host"}, 2, "give sql or kafka"),
+        ("dispatcher", {"TENON_WORKFLOWS": "kubernetes", "KUBECONFIG": None}, 2, "name a kubeconfig file"),
         ("dispatcher", {"TENON_DIRECTORY_URL": "file:///missing"}, 2, "tenon render"),
-        ("ingest", {"TENON_BROKER_URL": "kafka://host"}, 2, "give `sql`"),
+        ("ingest", {"TENON_BROKER_URL": "amqp://host"}, 2, "give sql or kafka"),
         ("workflows", {"TENON_HOME": None}, 2, "TENON_HOME: not set"),
         ("watcher", {"TENON_STATUS_PORT": "many"}, 2, "no whole number"),
         ("watcher", {"TENON_STATUS_PORT": "{taken}"}, 2, "name another"),
@@ -216,7 +216,7 @@ def test_bad_surroundings_end_a_process_with_one_line(
         for name, text in {**services.environment(), **changed}.items():
             monkeypatch.setenv(name, (text or "").format(taken=taken.getsockname()[1]))
             if text is None:
-                monkeypatch.delenv(name)
+                monkeypatch.delenv(name, raising=False)
         assert main([process]) == code
     assert told in capfd.readouterr().err.splitlines()[-1]
 
