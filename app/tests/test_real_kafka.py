@@ -1,6 +1,10 @@
 """A real Apache Kafka that is killed: what it acknowledged is there, and services go on by themselves."""
 
+import signal
+import subprocess
+import sys
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +13,13 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from app.broker.by_url import subscriber
 from app.broker.kafka.address import parse
+from app.broker.kafka.administration import ensure_topics
 from app.broker.kafka.publisher import KafkaPublisher
 from app.broker.queue import BrokerUnavailable, Message
-from app.tests.brokers import Broker, handle_until, opened
-from app.tests.local import envelope
+from app.tests.brokers import Broker, handle_until, opened, wait_until
+from app.tests.local import JobPath, envelope
 
 if TYPE_CHECKING:
     from app.tests.kafka import KafkaServer
@@ -33,7 +39,7 @@ def broker(kafka: "KafkaServer", tmp_path: Path) -> Iterator[Broker]:
 def test_what_a_killed_broker_acknowledged_is_there(kafka: "KafkaServer", broker: Broker) -> None:
     acknowledged: list[str] = []
     found: set[str] = set()
-    subscriber = broker.subscriber()
+    consumer = broker.subscriber()
 
     async def publish(job: str) -> None:
         try:
@@ -59,9 +65,39 @@ def test_what_a_killed_broker_acknowledged_is_there(kafka: "KafkaServer", broker
         found.add(message.headers["ce_id"])
 
     anyio.run(whole)
-    handle_until([subscriber], handle, until=lambda: found.issuperset(acknowledged))
+    handle_until([consumer], handle, until=lambda: found.issuperset(acknowledged))
     assert len(acknowledged) >= BEFORE + AFTER
     assert len([job for job in acknowledged if job.startswith("after")]) == AFTER
+
+
+@pytest.mark.requirement("A9", "A12", "A13")
+def test_a_job_becomes_one_workflow_though_its_publisher_and_its_dispatcher_were_killed(
+    kafka: "KafkaServer", tmp_path: Path
+) -> None:
+    ensure_topics(kafka.url())
+    job, path = f"job-{uuid.uuid4().hex[:8]}", JobPath(tmp_path / "home", slots=9)
+    publishing = (
+        "import anyio, os, signal; from app.broker.by_url import publisher; from app.tests.local import envelope;"
+        f"made = publisher({kafka.url()!r}, None);"
+        f"anyio.run(lambda: made.publish(envelope({job!r}), traceparent=None)); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for _ in range(2):  # its client was told nothing, and sent it again
+        assert subprocess.run([sys.executable, "-c", publishing], check=False, timeout=60).returncode == -signal.SIGKILL
+    made = path.dispatcher()
+    made.subscriber = doomed = subscriber(kafka.url(), path.engine)
+    wait_until(lambda: bool(doomed.take(limit=9)))  # taken, and never settled
+    doomed.close()
+    made.subscriber = subscriber(kafka.url(), path.engine)
+
+    def is_made() -> bool:
+        made.round()
+        return bool(path.attempts.live())
+
+    wait_until(is_made)
+    made.round()
+    assert [status.name for status in path.workflows.list()] == [f"ft-{job}-a1"]
+    made.subscriber.close()
+    path.engine.dispose()
 
 
 @pytest.mark.requirement("A15")
