@@ -108,8 +108,8 @@ def _locked() -> list[str]:
     """Names of the lock that are installed on this platform."""
     lines = (ROOT / "requirements" / "ingest.txt").read_text(encoding="utf-8").splitlines()
     locked = [Requirement(line.split("\\")[0]) for line in lines if line[:1].isalnum()]
-    here = default_environment()
-    wanted = [each.name for each in locked if each.marker is None or each.marker.evaluate(dict(here))]
+    here = {name: str(value) for name, value in default_environment().items()}
+    wanted = [each.name for each in locked if each.marker is None or each.marker.evaluate(here)]
     assert len(wanted) > 20
     return wanted
 
