@@ -68,7 +68,7 @@ class Webhooks:
         for future in ended:
             future.result()
         room, at = MOST_AT_ONCE - len(self._sending), self._now()
-        if room and self._outbox.is_due(at=at):
+        if room:
             for taken in self._outbox.take(at=at, limit=room):
                 self._sending.add(self._loop.start_task_soon(self._attempt, taken))
 

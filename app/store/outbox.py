@@ -5,7 +5,7 @@ lease has run out: a receiver can get it twice, under one id, and never not at a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -46,18 +46,17 @@ class Outbox:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def is_due(self, *, at: datetime) -> bool:
-        """Whether anything waits; cheaper than to take it, and no write."""
+    def due(self, *, at: datetime, limit: int) -> list[str]:
+        """Ids of what waits to be taken: the first few of each receiver, then of each tenant, then of all."""
         with reading(self._engine) as connection:
-            return (
-                connection.execute(select(deliveries.c.id).where(_due(at), ~_follows()).limit(1)).one_or_none()
-                is not None
-            )
+            return list(connection.execute(_chosen(at, limit)).scalars())
 
     def take(self, *, at: datetime, limit: int) -> list[Taken]:
         """At most `limit` due deliveries, of many tenants before many of one, and of each job in order."""
+        if not (due := self.due(at=at, limit=limit)):  # mostly, and it locks nothing
+            return []
         with writing(self._engine) as connection:
-            rows = _allowed(connection, connection.execute(_chosen(at, limit)).all(), at)
+            rows = _allowed(connection, connection.execute(_locked(due, at)).all(), at)
             traces = {row.id: row.traceparent for row in rows}
             mine = deliveries.c.id.in_(traces)
             taken = {"taken_until": at + LEASE, "attempts": deliveries.c.attempts + 1}
@@ -120,15 +119,13 @@ def _due(at: datetime) -> ColumnElement[bool]:
 def _follows() -> ColumnElement[bool]:
     """Whether an earlier event of the same job is still to be sent."""
     earlier = deliveries.alias()
-    before = or_(
-        earlier.c.created_at < deliveries.c.created_at,
-        and_(earlier.c.created_at == deliveries.c.created_at, earlier.c.id < deliveries.c.id),
-    )
-    return exists().where(earlier.c.job == deliveries.c.job, earlier.c.state == "pending", before)
+    # both columns of an index, or SQLite would walk all that is pending, for each row
+    same = and_(earlier.c.job == deliveries.c.job, earlier.c.created_at <= deliveries.c.created_at)
+    before = or_(earlier.c.created_at < deliveries.c.created_at, earlier.c.id < deliveries.c.id)
+    return exists().where(same, before, earlier.c.state == "pending")
 
 
 def _chosen(at: datetime, limit: int) -> Select[Any]:
-    """Due rows, locked where the database can: the first few of each receiver, then of each tenant, then of all."""
     by_age = (deliveries.c.next_at, deliveries.c.id)
     place = func.row_number().over(partition_by=(deliveries.c.tenant, deliveries.c.url), order_by=by_age)
     columns = (deliveries.c.id, deliveries.c.tenant, deliveries.c.next_at)
@@ -139,10 +136,14 @@ def _chosen(at: datetime, limit: int) -> Select[Any]:
     first = of_receiver.c.place <= OF_RECEIVER
     of_tenant = select(of_receiver.c.id, of_receiver.c.next_at, turn.label("turn")).where(first).subquery()
     fair = select(of_tenant.c.id).where(of_tenant.c.turn <= OF_TENANT)
-    ids = fair.order_by(of_tenant.c.turn, of_tenant.c.next_at, of_tenant.c.id).limit(limit)
+    return fair.order_by(of_tenant.c.turn, of_tenant.c.next_at, of_tenant.c.id).limit(limit)
+
+
+def _locked(ids: Sequence[str], at: datetime) -> Select[Any]:
+    """Those of the rows that no other sender has taken since or is just taking."""
     rows = select(deliveries, jobs.c.traceparent).join(jobs, jobs.c.id == deliveries.c.job)
-    # a row that another sender took since is locked or no longer due
-    return rows.where(deliveries.c.id.in_(ids), _due(at)).with_for_update(of=deliveries, skip_locked=True)
+    due = rows.where(deliveries.c.id.in_(ids), _due(at)).order_by(deliveries.c.next_at, deliveries.c.id)
+    return due.with_for_update(of=deliveries, skip_locked=True)
 
 
 def _allowed(connection: Connection, rows: Iterable[Row[Any]], at: datetime) -> list[Row[Any]]:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import anyio
 import openai
 import pytest
 from openai.types.webhooks import FineTuningJobCancelledWebhookEvent
 from prometheus_client import CollectorRegistry, generate_latest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, event, insert, select, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from app.delivery.posting import Answer, Post, Unanswered
@@ -28,14 +29,14 @@ from app.jobs.state import Move
 from app.metrics import Metrics
 from app.store.attempts import Attempts
 from app.store.deliveries import Deliveries, Delivery
-from app.store.engine import StoreUnavailable, open_store, reading
+from app.store.engine import StoreUnavailable, open_store, reading, writing
 from app.store.jobs import Jobs
 from app.store.outbox import LEASE, OF_RECEIVER, OF_TENANT, Outbox
-from app.store.tables import deliveries
+from app.store.tables import deliveries, jobs
 from app.store.webhook_keys import WebhookKeys
 from app.telemetry import tracing
 from app.tests.cast import tenant_entry, write_directory
-from app.tests.local import envelope
+from app.tests.local import count, envelope
 from app.tests.receivers import Internet, Received, Receiver, certify, receiving, trust
 from app.webhooks import Webhooks
 
@@ -98,7 +99,7 @@ class Sending:
         """Rounds until nothing is due and nothing on its way."""
         outbox = Outbox(self.engine)
         for _ in range(100):
-            if not outbox.is_due(at=self.clock.now):
+            if not outbox.due(at=self.clock.now, limit=1):
                 break
             self.sender.round()
             assert self.sender.rest(20), "an attempt did not end"
@@ -386,6 +387,43 @@ def test_a_tenant_has_few_deliveries_on_their_way_and_others_their_turn(store: E
     taken = [one.delivery.tenant for _ in range(3) for one in outbox.take(at=at, limit=OF_TENANT)]
     assert taken.count("acme") == OF_TENANT
     assert taken.count("globex") == 1
+
+
+def test_the_work_of_taking_grows_with_the_backlog_and_not_with_its_square(engine: Engine) -> None:
+    steps = [work_of_a_round(engine, backlog) for backlog in (200, 800)]
+    assert steps[1] < 6 * steps[0]
+
+
+def work_of_a_round(engine: Engine, backlog: int) -> int:
+    """Instructions of SQLite's machine, in hundreds, to look and take with so many due deliveries."""
+    counted, at = [0], datetime.now(UTC) + timedelta(seconds=1)
+    first, ended, rows = count(engine, deliveries), [], []
+    end(engine, f"seed{backlog}")
+    with writing(engine) as connection:
+        job = dict(connection.execute(select(jobs).where(jobs.c.id == f"seed{backlog}")).mappings().one())
+        row = dict(connection.execute(select(deliveries).where(deliveries.c.job == job["id"])).mappings().one())
+        for number in range(backlog - first - 1):
+            ended.append({**job, "id": f"{backlog}-{number}"})
+            rows.append({**row, "id": f"{backlog}-{number}", "job": f"{backlog}-{number}"})
+        connection.execute(insert(jobs), ended)
+        connection.execute(insert(deliveries), rows)
+    assert count(engine, deliveries) == backlog
+
+    def step() -> int:
+        counted[0] += 1
+        return 0
+
+    def watch(connection: Any, _record: Any, _proxy: Any) -> None:
+        connection.set_progress_handler(step, 100)
+
+    event.listen(engine, "checkout", watch)
+    try:
+        assert Outbox(engine).take(at=at, limit=9)
+    finally:
+        event.remove(engine, "checkout", watch)
+    with writing(engine) as connection:
+        connection.execute(update(deliveries).values(taken_until=None))
+    return counted[0]
 
 
 def test_two_senders_send_each_event_once(make: Make, store: Engine) -> None:
