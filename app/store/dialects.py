@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import ColumnElement, Connection, String, Table, and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -15,8 +15,9 @@ def insert_new(connection: Connection, table: Table) -> Any:
 
 def holds_pair(connection: Connection, column: ColumnElement[Any], *, key: str, value: str) -> ColumnElement[bool]:
     """Whether a JSON object of texts holds the pair; the key is compared and never part of a path."""
-    each = func.json_each if connection.dialect.name == SQLITE else func.json_each_text
-    pair = each(column).table_valued("key", "value")
+    if connection.dialect.name == POSTGRESQL:
+        return func.json_extract_path_text(column, key, type_=String) == value
+    pair = func.json_each(column).table_valued("key", "value")
     return select(pair).where(and_(pair.c.key == key, pair.c.value == value)).exists()
 
 
