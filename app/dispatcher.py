@@ -6,8 +6,9 @@ deterministic. So it may be killed between any two effects, and goes on from wha
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,7 @@ TENANT_REMOVED = "tenant_removed"
 REMOVED = "the tenant is no longer in the tenant directory"
 PATIENCE = timedelta(minutes=2)  # with a refusal that may pass: a new tenant's rights are synced in their own time
 ASK_AGAIN_SECONDS = 5.0  # after such a refusal
+BATCH = 100  # workflows that are noted as made in one transaction
 
 log = logging.getLogger(__name__)
 
@@ -130,26 +132,38 @@ class Dispatcher:
         found = self.attempts.unconfirmed()
         self._not_before = {each.workflow: at for each in found if (at := self._not_before.get(each.workflow, 0)) > now}
         due = [attempt for attempt in found if attempt.workflow not in self._not_before]
+        for batch in (due[first : first + BATCH] for first in range(0, len(due), BATCH)):
+            self._make_batch(batch)
+
+    def _make_batch(self, batch: list[Attempt]) -> None:
+        made: list[Attempt] = []
         outage: WorkflowsUnavailable | None = None
-        for attempt, fault in self._created(due):
-            if fault is None:
-                self._confirm(attempt)
-            elif isinstance(fault, WorkflowRefusedError):
-                self._refuse(attempt, fault)
-            else:
-                outage = fault
+        with closing(self._created(batch)) as created:
+            for attempt, fault in created:
+                if fault is None:
+                    made.append(attempt)
+                elif isinstance(fault, WorkflowRefusedError):
+                    self._refuse(attempt, fault)
+                else:
+                    outage = fault
+                    break  # the others would wait for the same
+        for ended in self.attempts.confirm(made):  # in this moment, by the hand of another dispatcher
+            self.workflows.stop(ended.workflow)
         if outage is not None:
             raise outage
 
     def _created(
         self, attempts: list[Attempt]
-    ) -> Iterator[tuple[Attempt, WorkflowRefusedError | WorkflowsUnavailable | None]]:
+    ) -> Generator[tuple[Attempt, WorkflowRefusedError | WorkflowsUnavailable | None], None, None]:
         """Each attempt with what kept its workflow from being made, in order."""
         if self.at_once == 1 or len(attempts) <= 1:
             yield from zip(attempts, map(self._create, attempts), strict=True)
             return
-        with ThreadPoolExecutor(self.at_once, thread_name_prefix="create") as pool:
+        pool = ThreadPoolExecutor(self.at_once, thread_name_prefix="create")
+        try:
             yield from zip(attempts, pool.map(self._create, attempts), strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _create(self, attempt: Attempt) -> WorkflowRefusedError | WorkflowsUnavailable | None:
         """Make the workflow.
@@ -168,15 +182,12 @@ class Dispatcher:
                     self.workflows.create(attempt.workflow, tenant=tenant, parameters=values)
                 except AlreadyExists:
                     log.info("%s: was made before; going on", attempt.workflow)
-            if attempt.job.state not in {JobState.QUEUED, JobState.RUNNING}:
-                self.workflows.stop(attempt.workflow)
         except (WorkflowRefusedError, WorkflowsUnavailable) as fault:
             return fault
+        if attempt.job.state not in {JobState.QUEUED, JobState.RUNNING}:
+            with suppress(WorkflowRefusedError, WorkflowsUnavailable):  # the watcher asks again and again
+                self.workflows.stop(attempt.workflow)
         return None
-
-    def _confirm(self, attempt: Attempt) -> None:
-        if not self.attempts.confirm(attempt):  # it has ended in this moment, by the hand of another dispatcher
-            self.workflows.stop(attempt.workflow)
 
     def _refuse(self, attempt: Attempt, refused: WorkflowRefusedError) -> None:
         """End the attempt in words, or wait while the refusal may pass."""

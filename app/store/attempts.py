@@ -1,6 +1,6 @@
 """Attempts: which jobs wait, which run, and how each run ended. For the dispatcher and the watcher."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -116,10 +116,16 @@ class Attempts:
         with reading(self.engine) as connection:
             return connection.execute(query).scalar()
 
-    def confirm(self, attempt: Attempt) -> bool:
-        """Note that the workflow of an attempt exists. False: the attempt has ended, the workflow must too."""
+    def confirm(self, made: Sequence[Attempt]) -> list[Attempt]:
+        """Note that the workflows of these attempts exist. Returns those that have ended, whose workflows must too."""
+        names = sorted(attempt.workflow for attempt in made)
+        live = and_(attempts.c.workflow.in_(names), attempts.c.finished_at.is_(None))
+        confirmed = update(attempts).where(live).values(confirmed_at=now()).returning(attempts.c.workflow)
+        if not names:
+            return []
         with writing(self.engine) as connection:
-            return _note(connection, attempt, confirmed_at=now())
+            found = set(connection.execute(confirmed).scalars())
+        return [attempt for attempt in made if attempt.workflow not in found]
 
     def note_step(self, attempt: Attempt, step: str) -> None:
         """Note the step that an attempt is in; the first one starts the job."""

@@ -65,7 +65,7 @@ def test_a_running_job_pauses_when_its_workflow_has_ended_and_goes_on_as_the_nex
     store: Jobs, attempts: Attempts
 ) -> None:
     first = begun(attempts)
-    attempts.confirm(first)
+    attempts.confirm([first])
     attempts.note_step(first, "train")
     assert state(store.pause("acme", "job")) is JobState.PAUSING
     assert state(store.resume("acme", "job")) is JobState.PAUSING  # not before it rests
@@ -179,7 +179,7 @@ class Actors:
             attempt = self.seen[pick % len(self.seen)]
             match action:
                 case "confirm":
-                    self.attempts.confirm(attempt)
+                    self.attempts.confirm([attempt])
                 case "step":
                     self.attempts.note_step(attempt, f"step{pick}")
                 case _:

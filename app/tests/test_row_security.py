@@ -122,7 +122,7 @@ def test_dispatcher_and_watcher_see_all_tenants_and_end_jobs(logins: Logins) -> 
     for job in dispatcher.waiting(each=9):
         assert dispatcher.begin(job.id, cap=1)
     for attempt in watcher.unconfirmed():
-        assert dispatcher.confirm(attempt)
+        assert dispatcher.confirm([attempt]) == []
         watcher.note_step(attempt, "train")
         assert watcher.progress(attempt.job.id, 1, numbers={"loss": 1.0}, data={})
         assert watcher.finish(attempt, Move.SUCCEED)

@@ -19,7 +19,7 @@ from app.tests.stub_apiserver import Cluster, serving
 from app.workflows.argo import admission, status_of
 from app.workflows.kubernetes import REVIEWED_SECONDS
 from app.workflows.manifest import request_hash, workflow, workflows_path, workloads_path
-from app.workflows.workflow import Phase, WorkflowRefusedError
+from app.workflows.workflow import Phase, WorkflowRefusedError, WorkflowsUnavailable
 from trainer.contract.job import TrainingJob
 from trainer.contract.search import Search
 
@@ -282,3 +282,24 @@ def test_what_one_attempt_lacks_holds_up_no_other(backend: ClusterBackend, clust
     now[0] = 60.0
     dispatcher.round()
     assert sorted(attempt.job.id for attempt in job_path.attempts.unfinished()) == ["three", "two"]
+
+
+def test_an_outage_is_met_once_and_not_by_every_attempt(backend: ClusterBackend, job_path: JobPath) -> None:
+    for number in range(40):
+        job_path.jobs.insert_or_ignore(envelope(f"job{number}", ("acme", "globex")[number % 2]), traceparent=None)
+        job_path.attempts.begin(f"job{number}", cap=100)
+    asked_for: list[str] = []
+    made = backend.making.create
+
+    def create(name: str, **more: Any) -> None:
+        asked_for.append(name)
+        made(name, **more)
+
+    backend.making.create = create  # type: ignore[method-assign]
+    backend.fail()
+    dispatcher = job_path.dispatcher(backend.making)
+    dispatcher.at_once = 4
+    with pytest.raises(WorkflowsUnavailable):
+        dispatcher.round()
+    assert len(asked_for) < 40
+    assert len(job_path.attempts.unconfirmed()) == 40

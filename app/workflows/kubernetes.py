@@ -136,7 +136,7 @@ class KubernetesWorkflows:
                 self.api.request("PATCH", path, body={"spec": {"shutdown": "Stop"}}, content_type=MERGE_PATCH)
             except RefusedError as error:
                 if error.status != httpx.codes.NOT_FOUND:
-                    raise WorkflowsUnavailable(f"workflow {name}: cannot be stopped: {error}") from error
+                    raise _refused(name, error) from error
 
     def admits(self, name: str, token: str) -> bool:
         """Whose token it is, the server says; which workflow's, the name of the pod that it was mounted into."""
@@ -173,7 +173,7 @@ class KubernetesWorkflows:
             except RefusedError as error:
                 if error.status == httpx.codes.NOT_FOUND:
                     return None
-                raise WorkflowsUnavailable(f"workflow {name}: cannot be read: {error}") from error
+                raise _refused(name, error) from error
 
     def _with_admission(self, status: WorkflowStatus) -> WorkflowStatus:
         admitted = self.watched.admissions().get(status.name) if self.watched else None

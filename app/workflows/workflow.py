@@ -63,7 +63,10 @@ class WorkflowStatus(Wire):
 
 
 class Workflows(Protocol):
-    """Where workflows are made and looked up. Every method raises WorkflowsUnavailable."""
+    """Where workflows are made and looked up.
+
+    Every method raises WorkflowsUnavailable; `get` and `stop` WorkflowRefusedError where the place refuses this one.
+    """
 
     @property
     def capacity(self) -> int:

@@ -34,7 +34,7 @@ def engine(tmp_path: Path) -> Engine:
     for job in ("runs", "failed"):
         attempts.begin(job, cap=9)
     for attempt in attempts.unconfirmed():
-        attempts.confirm(attempt)
+        attempts.confirm([attempt])
         attempts.note_step(attempt, "train")
         if attempt.job.id == "failed":
             attempts.finish(attempt, Move.FAIL, error="rows.jsonl:3: no JSON\nmore", code="bad_input")
