@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import Engine, delete, func, insert, select, update
 
 from app.audit import Audit, StoredTrail
-from app.store.audit import GENESIS, MOST_CHARACTERS, Change, Record, verify
+from app.store.audit import GENESIS, MOST_CHARACTERS, Change, Record, append, verify
 from app.store.engine import StoreUnavailable, open_store, reading, writing
 from app.store.tables import audit
 
 ROWS = 12
-PROCESSES, EACH = 2, 40
+PROCESSES, EACH = 2, 25
 APPENDING = """
 import sys
 from app.audit import Audit
@@ -59,8 +59,8 @@ def change(number: int = 0, **told: str | None) -> Change:
 
 def fill(store: Engine) -> str:
     """Some rows; the head."""
-    for number in range(ROWS):
-        Audit(store).note(**change(number))
+    with writing(store) as connection:
+        append(connection, [Record.of(change(number)) for number in range(ROWS)])
     return verify(store).head
 
 

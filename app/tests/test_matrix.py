@@ -75,12 +75,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def _routes(application: Any) -> Iterator[tuple[str, str]]:
-    """Of the Starlette application within its wrappers."""
+    """Of the Starlette application within its wrappers. HEAD is GET's guard without the body (test_border.py)."""
     while not hasattr(application, "routes"):
         application = next(value for value in vars(application).values() if callable(value) and _holds_routes(value))
     for route in application.routes:
         assert isinstance(route, Route)
-        for method in sorted(route.methods or ()):
+        for method in sorted((route.methods or set()) - {"HEAD"}):
             if route.path not in PUBLIC:
                 yield method, route.path
 
@@ -97,7 +97,7 @@ def test_the_matrix_knows_the_routes_of_the_whole_api(site: Site) -> None:
         ("GET", "/v1/files/{file}/content"),
         ("POST", "/v1/fine_tuning/jobs/{job}/cancel"),
     } <= set(site.routes)
-    assert len(site.routes) > 25
+    assert len(site.routes) > 20
 
 
 @pytest.mark.requirement("A5", "A17")
@@ -126,7 +126,7 @@ def test_a_member_is_let_in_by_every_route(site: Site, kind: str) -> None:
 def test_another_tenants_job_is_answered_like_one_that_never_was(site: Site, kind: str) -> None:
     credential, never = OTHERS[kind](), "0" * 26
     of_jobs = [(method, pattern) for method, pattern in site.routes if "{job}" in pattern]
-    assert len(of_jobs) >= 8
+    assert len(of_jobs) >= 6
     for method, pattern in of_jobs:
         others, nobodys = (site.place(pattern, job=job) for job in (site.job, never))
         found, missing = site.send(method, others, credential), site.send(method, nobodys, credential)

@@ -16,8 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.metrics import Metrics
+from app.settings import Settings, SettingsError
 from app.tests.cast import KEYS, write_directory
 from app.tests.serving import listening
+from app.wiring import ingest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"torch", "transformers", "kubernetes", "cdk8s", "jsii", "hera", "peft", "numpy", "generators", "tenon"}
@@ -55,11 +58,6 @@ print(json.dumps({"imported": imported, "used": used, "answers": answers}))
 """
 
 
-def run(*words: str, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, *words]
-    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
 async def stored(request: Request) -> Response:
     """The answer of an HTTP bridge of Kafka."""
     await request.body()
@@ -76,7 +74,10 @@ def test_without_a_store_one_request_is_published_and_nothing_heavy_is_imported(
             "TENON_BROKER_URL": url.replace("http://", "http+kafkarest://"),
             "KEY": f"Bearer {KEYS['acme']}",
         }
-        done = run("-c", PROGRAM, environment=environment)
+        command = [sys.executable, "-c", PROGRAM]
+        done = subprocess.run(
+            command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
     assert done.returncode == 0, done.stderr
     told = _last_json(done.stdout)
     (accepted, job), (listed, _), (missing, _) = told["answers"]
@@ -85,14 +86,10 @@ def test_without_a_store_one_request_is_published_and_nothing_heavy_is_imported(
     assert WITH_KAFKA not in told["used"]
 
 
-def test_a_store_in_reach_is_needed_by_the_queue_in_the_store_alone(tmp_path: Path) -> None:
-    environment = {
-        "PATH": os.environ["PATH"],
-        "TENON_DIRECTORY_URL": write_directory(tmp_path / "directory"),
-        "TENON_PORT": "1",
-    }
-    done = run("-m", "app", "ingest", environment=environment)
-    assert (done.returncode, "set TENON_STORE_URL too" in done.stderr) == (2, True)
+def test_the_queue_in_the_store_needs_a_store(tmp_path: Path) -> None:
+    settings = Settings.from_environment({"TENON_DIRECTORY_URL": write_directory(tmp_path / "directory")})
+    with pytest.raises(SettingsError, match="set TENON_STORE_URL too"):
+        ingest(settings, Metrics("ingest"))
 
 
 def test_the_installed_bundle_is_far_below_the_platforms_limit() -> None:
