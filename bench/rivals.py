@@ -126,7 +126,6 @@ def robyn(duties: Duties, port: int) -> None:
 
     made: Any = Robyn(__file__)
 
-    @made.post("/api/finetune")
     async def submit(request: Request) -> Response:
         found: Any = request.headers
         headers = {name: values[0] for name, values in found.get_headers().items()}
@@ -140,6 +139,7 @@ def robyn(duties: Duties, port: int) -> None:
             status_code=202, headers={**said, "content-type": "application/json"}, description=json.dumps(body)
         )
 
+    made.post("/api/finetune")(submit)
     made.start(host="127.0.0.1", port=port, _check_port=False)
 
 
