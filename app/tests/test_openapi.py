@@ -110,7 +110,7 @@ def test_what_is_answered_is_what_the_document_says(described: Any, operation: O
 @pytest.mark.requirement("A4", "A5")
 @pytest.mark.parametrize(("operation", "mode"), FUZZED)
 def test_no_request_of_many_makes_a_fault_of_ours(described: Any, operation: Operation, mode: GenerationMode) -> None:
-    fuzz(described, operation, examples=20, mode=mode)
+    fuzz(described, operation, examples=12, mode=mode)
 
 
 # What deletes comes last, so that what it deletes is there for the others.
