@@ -11,10 +11,10 @@ from app.tests.local import envelope
 
 
 @pytest.fixture
-def checkpoints(engine: Engine) -> Checkpoints:
+def checkpoints(any_engine: Engine) -> Checkpoints:
     """With three of the first attempt of acme's job."""
-    Jobs(engine).insert_or_ignore(envelope("job"), traceparent=None)
-    attempts, made = Attempts(engine), Checkpoints(engine)
+    Jobs(any_engine).insert_or_ignore(envelope("job"), traceparent=None)
+    attempts, made = Attempts(any_engine), Checkpoints(any_engine)
     attempts.begin("job", cap=1)
     (attempt,) = attempts.unconfirmed()
     for step in (10, 20, 30):
@@ -34,15 +34,15 @@ def test_another_tenant_sees_no_checkpoint(checkpoints: Checkpoints) -> None:
     assert checkpoints.list("globex", "job", after=None, limit=9) == []
 
 
-def test_a_checkpoint_told_twice_is_one(checkpoints: Checkpoints, engine: Engine) -> None:
-    (attempt,) = Attempts(engine).unconfirmed()
+def test_a_checkpoint_told_twice_is_one(checkpoints: Checkpoints, any_engine: Engine) -> None:
+    (attempt,) = Attempts(any_engine).unconfirmed()
     assert not checkpoints.add(attempt, 30, {"step": 30})
     assert len(checkpoints.list("acme", "job", after=None, limit=9)) == 3
 
 
 def test_a_step_that_tells_of_ever_more_fills_no_store(
-    checkpoints: Checkpoints, engine: Engine, monkeypatch: pytest.MonkeyPatch
+    checkpoints: Checkpoints, any_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stored, "MOST_OF_AN_ATTEMPT", 3)
-    (attempt,) = Attempts(engine).unconfirmed()
+    (attempt,) = Attempts(any_engine).unconfirmed()
     assert not checkpoints.add(attempt, 40, {})

@@ -111,7 +111,6 @@ def test_a_refused_statement_tells_no_parameter(engine: Engine, lines: Lines) ->
     assert SECRET not in lines.getvalue()
 
 
-@pytest.mark.requirement("A35")
 def test_no_secret_and_no_payload_of_a_job_is_in_any_log(tmp_path: Path, lines: Lines) -> None:
     """Requests that go well, that are refused, and that meet a fault of ours; then the way of a job that fails."""
     api = serve(tmp_path)

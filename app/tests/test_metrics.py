@@ -87,14 +87,14 @@ def test_counts_of_many_threads_are_all_there(metrics: Metrics, server: MetricsS
 
 
 def test_the_store_tells_queues_waits_cost_and_what_was_set_aside(
-    engine: Engine, metrics: Metrics, server: MetricsServer
+    any_engine: Engine, metrics: Metrics, server: MetricsServer
 ) -> None:
-    Jobs(engine).insert_or_ignore(envelope("old"), traceparent=None)
-    Jobs(engine).insert_or_ignore(envelope("new", minute=5), traceparent=None)
-    Jobs(engine).insert_or_ignore(envelope("other", "globex"), traceparent=None)
-    Jobs(engine).cancel("globex", "other")
-    _spend(engine, "old", Decimal("2.5000"))
-    Figures(engine, metrics, set_aside=lambda: 2).round()
+    Jobs(any_engine).insert_or_ignore(envelope("old"), traceparent=None)
+    Jobs(any_engine).insert_or_ignore(envelope("new", minute=5), traceparent=None)
+    Jobs(any_engine).insert_or_ignore(envelope("other", "globex"), traceparent=None)
+    Jobs(any_engine).cancel("globex", "other")
+    _spend(any_engine, "old", Decimal("2.5000"))
+    Figures(any_engine, metrics, set_aside=lambda: 2).round()
     assert sample(server, names.JOBS, tenant="acme", state="queued") == 2
     assert sample(server, names.JOBS, tenant="globex", state="cancelled") is None
     waited = datetime.now(UTC) - envelope("old").created_at

@@ -128,7 +128,6 @@ def stands(phase: Phase, **more: Any) -> WorkflowStatus:
 STOPPED = stands(Phase.FAILED, message="stopped on request", exit_code=75)
 
 
-@pytest.mark.requirement("A9")
 def test_a_pausing_job_rests_once_its_workflow_has_stopped(begun: JobPath) -> None:
     seen = Seen(stands(Phase.RUNNING))
     watcher = begun.watching(seen)

@@ -95,6 +95,7 @@ def test_sinks_are_told_what_the_file_says_with_times(
     told = [line for line in sink.lines if "step" in line]
     assert [{name: line.get(name) for name in found} for line, found in zip(told, written, strict=True)] == written
     assert [line["step"] for line in told if "evalLoss" in line] == [4, 7]
+    assert [line["checkpointStep"] for line in sink.lines if "checkpointStep" in line] == [2, 4, 6]
     assert all(line["stepSeconds"] > 0 and line["tokensPerSecond"] > 0 for line in told if "loss" in line)
     report = json.loads((tmp_path / "out/report.json").read_text())
     assert report["rowsPerSecond"] / report["tokensPerSecond"] == pytest.approx(40 / report["tokens"], rel=0.05)
