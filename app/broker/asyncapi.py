@@ -123,7 +123,7 @@ def _message() -> dict[str, Any]:
 
 def _failure() -> dict[str, Any]:
     """Headers of a message that failed, beside its own."""
-    properties = {
+    properties: dict[str, dict[str, Any]] = {
         f"{FAILURE_HEADERS}{name}": {"type": "string", "description": text} for name, text in _FAILURE.items()
     }
     properties[f"{FAILURE_HEADERS}reason"]["enum"] = [str(reason) for reason in Reason]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from app.tests.kafka import KafkaServer
 
 FEW = 50  # messages that are published one by one
-SHORT = 0.2  # seconds of every retry level
+SHORT = 0.1  # seconds of every retry level
 
 
 @dataclass

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import confluent_kafka
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 BROKERS = 3
+PARTITIONS = 4  # of every topic
 PRODUCE = 0  # a request type of Kafka's protocol
 
 # Faults of a broker by their numbers in the protocol.
@@ -23,16 +24,16 @@ REFUSED = KafkaError.INVALID_RECORD
 class MockCluster:
     """A cluster of three brokers on loopback."""
 
-    def __init__(self, topics: Sequence[str], *, partitions: int = 3) -> None:
+    def __init__(self, topics: Sequence[str]) -> None:
         self._library = _library()
         reason = ctypes.create_string_buffer(512)
         self._client = ctypes.c_void_p(self._library.rd_kafka_new(0, None, reason, len(reason)))
         assert self._client, reason.value
         self._cluster = ctypes.c_void_p(self._library.rd_kafka_mock_cluster_new(self._client, BROKERS))
-        self._call("set_group_consumer_heartbeat_interval_ms", 100)
-        for topic in topics:
-            assert self._call("topic_create", topic.encode(), partitions, BROKERS) == 0
         self.servers = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode()
+        asking = Producer({"bootstrap.servers": self.servers})
+        for topic in topics:  # asking makes it; the cluster's own function for it takes a second
+            assert asking.list_topics(topic, timeout=10).topics[topic].error is None
 
     def set_down(self, *, up: bool = False) -> None:
         """All brokers at once."""

@@ -13,7 +13,7 @@ from app.broker.queue import BrokerUnavailable, Failure
 from app.settings import SettingsError
 from app.tests.brokers import Broker, on_kafka, short_levels, taken, wait_until
 from app.tests.local import envelope
-from app.tests.mock_kafka import NO_RIGHT, NOT_LEADER, PRODUCE, REFUSED, MockCluster
+from app.tests.mock_kafka import NO_RIGHT, NOT_LEADER, PARTITIONS, PRODUCE, REFUSED, MockCluster
 from app.tests.serving import serve
 
 TOPICS = short_levels()
@@ -55,7 +55,7 @@ def test_a_leader_that_moves_costs_no_message(cluster: MockCluster, broker: Brok
     subscriber = broker.subscriber()
     cluster.refuse(PRODUCE, NOT_LEADER, times=2)
     broker.publish(envelope("first"))
-    for partition in range(3):
+    for partition in range(PARTITIONS):
         cluster.move_leader(TOPICS.jobs, partition, 2)
     broker.publish(envelope("second"))
     assert [message.headers["ce_id"] for message in taken(subscriber, at_least=2)] == ["first", "second"]
@@ -94,7 +94,7 @@ def test_a_broker_that_answers_late_is_not_waited_for(cluster: MockCluster, hast
 def test_a_full_queue_is_told_at_once(cluster: MockCluster) -> None:
     address = parse(f"kafka://{cluster.servers}")
     small = {**address.client, "queue.buffering.max.kbytes": 1}
-    publisher = KafkaPublisher(Address(small, address.group_protocol, address.shown))
+    publisher = KafkaPublisher(Address(small, address.group_protocol, address.shown), deadline_seconds=DEADLINE)
     cluster.set_down()
 
     async def flood() -> list[str]:
