@@ -65,11 +65,17 @@ def components(request: pytest.FixtureRequest) -> Components:
 
 @pytest.mark.requirement("A12", "A13", "A33")
 @pytest.mark.parametrize(
-    ("jobs", "kills"),
-    [pytest.param(1000, 12, marks=pytest.mark.services), pytest.param(20_000, 40, marks=pytest.mark.long)],
+    ("backend", "jobs", "kills"),
+    [
+        pytest.param("embedded", 1000, 12, marks=pytest.mark.services),
+        pytest.param("kafka", 1000, 12, marks=pytest.mark.services),
+        *(pytest.param(name, 20_000, 40, marks=pytest.mark.long) for name in BACKENDS),
+    ],
 )
-def test_a_storm_loses_no_job_and_doubles_none(begin: Begin, components: Components, jobs: int, kills: int) -> None:
-    storm = begin(components)
+def test_a_storm_loses_no_job_and_doubles_none(
+    begin: Begin, request: pytest.FixtureRequest, backend: str, jobs: int, kills: int
+) -> None:
+    storm = begin(BACKENDS[backend](request))
     rage(storm, jobs=jobs, kills=kills, seed=jobs)
     assert len(storm.answers) == jobs
     assert storm.kills.total() == kills
