@@ -51,7 +51,7 @@ def test_a_job_is_accepted_queued_and_told_where_it_is(fresh: Api) -> None:
     assert (answer.status_code, set(answer.json())) == (202, {"message", "jobId"})
     assert answer.headers["location"] == f"/v1/fine_tuning/jobs/{job}"
     assert {"retry-after", "traceresponse", "x-request-id"} <= set(answer.headers)
-    assert [json.loads(message.value)["id"] for message in fresh.subscriber.take(limit=9)] == [job]
+    assert [json.loads(message.value or b"")["id"] for message in fresh.subscriber.take(limit=9)] == [job]
     assert jobs_of(fresh) == [job]
 
 
