@@ -15,6 +15,8 @@ BROKERS = 3
 PARTITIONS = 4  # of every topic
 PRODUCE = 0  # a request type of Kafka's protocol
 
+_TOPIC, _VALUE, _HEADER = 1, 4, 9  # of the arguments of rd_kafka_producev
+
 # Faults of a broker by their numbers in the protocol.
 NOT_LEADER = KafkaError.NOT_LEADER_FOR_PARTITION
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
@@ -54,6 +56,19 @@ class MockCluster:
             self._cluster, ctypes.c_int16(request), ctypes.c_size_t(times), faults
         )
 
+    def put_nameless(self, topic: str, value: bytes) -> None:
+        """A message with a header whose name is no UTF-8; no client in Python can write one."""
+        library, reason = self._library, ctypes.create_string_buffer(512)
+        settings = ctypes.c_void_p(library.rd_kafka_conf_new())
+        servers = self.servers.encode()
+        library.rd_kafka_conf_set(settings, b"bootstrap.servers", servers, reason, ctypes.c_size_t(len(reason)))
+        client = ctypes.c_void_p(library.rd_kafka_new(0, settings, reason, len(reason)))
+        length, one = ctypes.c_size_t(len(value)), ctypes.c_ssize_t(1)
+        words = (_TOPIC, topic.encode(), _VALUE, value, length, _HEADER, b"\xff\xfe", b"x", one, 0)
+        assert library.rd_kafka_producev(client, *words) == 0
+        assert library.rd_kafka_flush(client, 10_000) == 0
+        library.rd_kafka_destroy(client)
+
     def close(self) -> None:
         self._library.rd_kafka_mock_cluster_destroy(self._cluster)
         self._library.rd_kafka_destroy(self._client)
@@ -65,6 +80,7 @@ class MockCluster:
 def _library() -> ctypes.CDLL:
     (found,) = Path(confluent_kafka.__file__).parents[1].glob("confluent_kafka.libs/librdkafka*.so*")
     library = ctypes.CDLL(str(found))
+    library.rd_kafka_conf_new.restype = ctypes.c_void_p
     library.rd_kafka_new.restype = library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
     return library

@@ -7,17 +7,19 @@ import anyio
 import pytest
 from sqlalchemy import Engine
 
+from app.broker.envelope import received, value
 from app.broker.kafka.address import Address, parse
 from app.broker.kafka.publisher import KafkaPublisher
-from app.broker.queue import BrokerUnavailable, Failure
+from app.broker.queue import BrokerUnavailable, Failure, Message
 from app.settings import SettingsError
-from app.tests.brokers import Broker, on_kafka, short_levels, taken, wait_until
+from app.tests.brokers import Broker, handle_until, on_kafka, short_levels, taken, wait_until
 from app.tests.local import envelope
 from app.tests.mock_kafka import NO_RIGHT, NOT_LEADER, PARTITIONS, PRODUCE, REFUSED, MockCluster
 from app.tests.serving import serve
 
 TOPICS = short_levels()
 DEADLINE = 0.6  # seconds
+NAMELESS = 12  # so many that the interpreter takes its fast paths
 
 
 @pytest.fixture
@@ -140,6 +142,21 @@ def test_a_message_that_cannot_be_set_aside_stays(cluster: MockCluster, broker: 
         assert [again.id for again in subscriber.take(limit=9)] == [message.id]
     subscriber.reject(message, Failure("bad_schema", "never", "PoisonError"))
     assert broker.letters.depth() == 1  # though it was written down before
+
+
+@pytest.mark.requirement("A14")
+def test_a_header_that_no_client_can_name_stops_no_partition(cluster: MockCluster, broker: Broker) -> None:
+    subscriber, jobs = broker.subscriber(), list[str]()
+    for _ in range(NAMELESS):
+        cluster.put_nameless(TOPICS.jobs, value(envelope("job")))
+    for number in range(4 * PARTITIONS):
+        broker.publish(envelope(f"job{number}", f"tenant{number}"))
+
+    def handle(message: Message) -> None:
+        jobs.append(received(message.headers, message.value).envelope.id)
+
+    handle_until([subscriber], handle, until=lambda: len(jobs) == 4 * PARTITIONS and broker.letters.depth() == NAMELESS)
+    assert broker.reasons() == ["bad_header"] * NAMELESS
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import methodcaller
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -18,7 +19,7 @@ from app.broker import failures
 from app.broker.dead_letters import keep
 from app.broker.kafka.address import Address, Configuration
 from app.broker.kafka.producing import KafkaOutlet, TooLargeError
-from app.broker.queue import BrokerUnavailable, Failure, Message
+from app.broker.queue import BrokerUnavailable, Failure, Headers, Message
 from app.broker.topics import TOPICS, Topics
 from app.store.engine import writing
 
@@ -203,8 +204,7 @@ def _configuration(address: Address, group: str, fault: object) -> Configuration
 
 
 def _message(record: Record) -> Message:
-    pairs: Any = record.headers() or ()
-    headers = tuple((name, _bytes(value)) for name, value in pairs)
+    headers = _headers(record)
     milliseconds = record.timestamp()[1]
     return Message(
         topic=record.topic() or "",
@@ -216,6 +216,19 @@ def _message(record: Record) -> Message:
         published_at=datetime.fromtimestamp(milliseconds / 1000, UTC),
         attempts=failures.attempts(headers),
     )
+
+
+def _headers(record: Record) -> Headers:
+    """None at all where a name is no UTF-8, which the client cannot give: the message is poison for it anyway.
+
+    The client then returns a list with the exception still set. `methodcaller` notices; the interpreter's own fast call
+    does not, and the exception would surface anywhere.
+    """
+    try:
+        pairs: Any = methodcaller("headers")(record) or ()
+    except (SystemError, UnicodeDecodeError):
+        return ()
+    return tuple((name, _bytes(value)) for name, value in pairs)
 
 
 def _bytes(found: str | bytes | None) -> bytes | None:
