@@ -101,6 +101,7 @@ bench: install ## side-by-side measurements
 	$(BIN)/python -m bench.memory
 	$(BIN)/python -m bench.preparation --rows 1000000 --rounds 1
 	$(BIN)/python -m bench.trainer
+	$(BIN)/python -m bench.ingest
 
 lock-images: install ## digests of upstream images and charts, from the registry that the locks name (which has to hold them)
 	for role in vllm triton ray seaweedfs argoexec kafka strimzi gatewayplugin; do $(BIN)/python .github/scripts/lock_image.py --mirror $$role || exit 1; done

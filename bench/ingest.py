@@ -2,8 +2,9 @@
 
 Every server is one process on one core, the load on another one (and the mock broker with it). All do the same duties
 over the same code (bench/rivals.py): who calls, rate, idempotency, admission, a durable message, the job's row, audit,
-trace. They take turns, in an order that is turned round each time; medians count. What was acknowledged is counted in
-the store afterwards. `per CPU second` holds on a machine that others use too.
+trace; `fastapi-own` without our group commit (queue in the store alone). They take turns, in an order that is turned
+round each time; medians count. What was acknowledged is counted in the store afterwards. `per CPU second` holds on a
+machine that others use too.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from bench import load
 from bench.render import tell
 from trainer.tests.s3 import free_ports
 
-NAMES = ("ours", "fastapi", "litestar", "robyn")
+NAMES = ("ours", "fastapi", "fastapi-own", "litestar", "robyn")
 TENANTS = 50
 CONNECTIONS = 64
 READY_SECONDS = 60.0
@@ -60,6 +61,8 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", choices=NAMES, default=NAMES)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.broker != "sql":
+        options.only = [name for name in options.only if name != "fastapi-own"]
     _pin(os.getpid(), core=1)
     tell(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; broker {options.broker}; {options.rounds} rounds")
     found: list[Measured] = []
@@ -242,7 +245,7 @@ def _median(name: str, turns: Sequence[Measured]) -> Measured:
 
 def _line(one: Measured) -> str:
     speed = f"{one.per_second:7.0f}/s {one.per_cpu_second:7.0f} per CPU second"
-    return f"{one.name:9} {speed}  p50 {one.p50_ms:6.1f} ms  p99 {one.p99_ms:6.1f} ms  refused {one.refused}"
+    return f"{one.name:12} {speed}  p50 {one.p50_ms:6.1f} ms  p99 {one.p99_ms:6.1f} ms  refused {one.refused}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The ingest API as its users would write it in FastAPI, Litestar and Robyn: `python -m bench.rivals NAME`.
 
+`fastapi-own` has transactions of its own for each request, as its users would write it; the others share ours.
 Each rival brings what it is: server, routing, reading and validating of the body, dependency, answer. Everything behind
 is the product's own: who calls, rates, admission, ids, publisher, row, audit, trace; made by wiring.py as `python -m
 app ingest` has it, from the same environment.
@@ -11,11 +12,14 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import anyio.to_thread
 import uvicorn
 from pydantic import ValidationError
+from sqlalchemy import Engine
 
 from app import directory as tenants
 from app import wiring
@@ -23,8 +27,11 @@ from app.api.entrance import Visitor
 from app.api.errors import Problem
 from app.api.finetune import Ingest, Rows
 from app.api.rates import RateLimit
-from app.audit import StoredTrail
-from app.contract.job import FinetuneRequest
+from app.audit import Audit, StoredTrail
+from app.broker import envelope as wire
+from app.broker.sql import SqlOutlet
+from app.contract.internal import JOBS_TOPIC
+from app.contract.job import FinetuneRequest, JobEnvelope
 from app.identity.caller import Callers, Unauthenticated
 from app.jobs.ids import Ids
 from app.settings import Settings
@@ -34,21 +41,43 @@ from app.store.jobs import Jobs
 from app.telemetry import tracing
 
 
+class OwnTransactions:
+    """Intake and audit trail as a service without our group commit has them: a thread and a transaction for each."""
+
+    finds_repeats = False
+
+    def __init__(self, engine: Engine) -> None:
+        self._jobs, self._outlet, self._audit = Jobs(engine), SqlOutlet(engine), Audit(engine)
+
+    async def take(self, envelope: JobEnvelope, *, traceparent: str, most_queued: int | None) -> bool:
+        headers = wire.raw(wire.headers(envelope, traceparent=traceparent))
+        key, value, now = envelope.tenant.encode(), wire.value(envelope), datetime.now(UTC)
+        send = partial(self._outlet.send, key=key, headers=headers, value=value, due_at=now)
+        await anyio.to_thread.run_sync(send, JOBS_TOPIC)
+        make = partial(self._jobs.insert_or_ignore, traceparent=traceparent, most_queued=most_queued)
+        return await anyio.to_thread.run_sync(make, envelope)
+
+    async def note(self, **of_record: Any) -> None:
+        await anyio.to_thread.run_sync(partial(self._audit.note, **of_record))
+
+
 @dataclass
 class Duties:
-    """What every rival calls."""
+    """What every rival calls. own_transactions: behind it too, nothing is shared by requests that come at once."""
 
     settings: Settings
+    own_transactions: bool = False
 
     def __post_init__(self) -> None:
         engine = open_store(self.settings.needed_store_url)
         self.directory = tenants.read(self.settings.directory_url)
         self.callers, self.rates = Callers(self.directory), RateLimit(time.monotonic)
         self.tracing = tracing("ingest", self.settings.trace_file)
-        self.trail = StoredTrail(engine)
+        alone = OwnTransactions(engine)
+        self.trail: Any = alone if self.own_transactions else StoredTrail(engine)
         self.ingest = Ingest(
             directory=self.directory,
-            intake=wiring.intake(self.settings, engine),
+            intake=alone if self.own_transactions else wiring.intake(self.settings, engine),
             rows=Rows(Jobs(engine), Files(engine)),
             tracing=self.tracing,
             ids=Ids(),
@@ -153,7 +182,8 @@ RIVALS: dict[str, Callable[[Duties, int], None]] = {"fastapi": fastapi, "litesta
 def main() -> int:
     name = sys.argv.pop(1)  # Robyn reads the rest of the command line itself
     settings = Settings.from_environment(os.environ)
-    partial(RIVALS[name], Duties(settings))(settings.port)
+    rival, _, own = name.partition("-")
+    RIVALS[rival](Duties(settings, own_transactions=bool(own)), settings.port)
     return 0
 
 
