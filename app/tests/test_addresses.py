@@ -63,20 +63,20 @@ def test_a_platform_opens_inner_ranges_and_nothing_else() -> None:
     assert {rule for _text, rule in ADDRESSES} - still == {"private", "shared", "unique local"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.ip_addresses(v=4))
 def test_what_python_holds_for_private_is_never_dialled(address: IPv4Address) -> None:
     if not address.is_global or address.is_multicast:
         assert refuse_address(address) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.ip_addresses(v=4), st.sampled_from(["::ffff:0:0", "::", "64:ff9b::", "64:ff9b:1::", "::ffff:0:0:0"]))
 def test_no_form_that_embeds_an_address_is_dialled(inner: IPv4Address, prefix: str) -> None:
     assert refuse_address(IPv6Address(int(IPv6Address(prefix)) + int(inner))) is not None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.ip_addresses(v=6))
 def test_only_global_unicast_of_ipv6_is_dialled(address: IPv6Address) -> None:
     if refuse_address(address) is None:

@@ -231,6 +231,7 @@ def test_for_a_day_after_a_rotation_both_secrets_verify(make: Make, store: Engin
         Webhook(SIGNING.shown("acme", generation)).verify(receiver.received[0].body, receiver.received[0].headers)
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(
     ("status", "state"),
     [
@@ -284,6 +285,7 @@ def exposed(metrics: Metrics) -> str:
     return generate_latest(registry).decode()
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 @pytest.mark.parametrize(("status", "header", "seconds"), [(429, "1200", 1200), (503, "7200", 7200), (500, "7200", 5)])
 def test_a_busy_receiver_is_left_in_peace_as_long_as_it_asks(
     make: Make, store: Engine, status: int, header: str, seconds: int
