@@ -53,6 +53,6 @@ def test_an_attempt_counts_once_and_its_end_is_the_last_word(any_engine: Engine,
     note(ledger, replace(running, finished_at=FEBRUARY), "4")  # told twice
     note(ledger, running, "9", final=False)  # a report that was late
     (entry,) = ledger.of_job("acme", "job")
-    assert (entry.month, entry.cost.amount, entry.is_final) == ("2026-01", 3, True)
+    assert (entry.month, entry.cost.amount, entry.is_final) == ("2026-01", Decimal(3), True)
     assert (entry.usage.cpu_seconds, entry.waited_seconds, entry.attempt) == (1.5, 2.25, 1)
     assert ledger.of_job("globex", "job") == []
