@@ -4,14 +4,12 @@ Where queue and rows are in one store, both are written in one transaction, and 
 waiting for the disk costs most. Elsewhere the broker comes first (DESIGN section 5), and the row may follow later.
 """
 
-import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
-import anyio.to_thread
 from sqlalchemy import Connection, Engine, insert
 
 from app.broker.queue import BrokerUnavailable, Publisher
@@ -56,8 +54,10 @@ class StoreIntake:
 
     finds_repeats = True
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, has_queue: bool = True) -> None:
+        """has_queue: the queue is in this store, and not in a broker that has the message already."""
         self._engine = engine
+        self._has_queue = has_queue
         self._commits = GroupCommit(self._write)
 
     async def take(self, envelope: JobEnvelope, *, traceparent: str, most_queued: int | None) -> bool:
@@ -87,7 +87,7 @@ class StoreIntake:
             for tenant, group in _groups(entering, together=self._engine.dialect.name == SQLITE):
                 serve(connection, tenant)
                 _make_rows(connection, group)
-            if made := [one for one in entering if one.is_made]:
+            if self._has_queue and (made := [one for one in entering if one.is_made]):
                 rows = [row_of(one.envelope, traceparent=one.traceparent) for one in made]
                 connection.execute(insert(messages), rows)
 
@@ -112,18 +112,15 @@ class BrokerIntake:
     def __init__(self, publisher: Publisher, jobs: Jobs | None) -> None:
         """jobs: None where there is no store in reach."""
         self._publisher = publisher
-        self._jobs = jobs
+        self._rows = None if jobs is None else StoreIntake(jobs.engine, has_queue=False)
 
     async def take(self, envelope: JobEnvelope, *, traceparent: str, most_queued: int | None) -> bool:
         await self._publisher.publish(envelope, traceparent=traceparent)
-        if self._jobs is None:
+        if self._rows is None:
             return True
-        insertion = functools.partial(
-            self._jobs.insert_or_ignore, envelope, traceparent=traceparent, most_queued=most_queued
-        )
         try:
-            return await anyio.to_thread.run_sync(insertion)
-        except StoreUnavailable as error:
+            return await self._rows.take(envelope, traceparent=traceparent, most_queued=most_queued)
+        except BrokerUnavailable as error:  # the store's outage; the broker has acknowledged the job
             _log.warning("job %s is queued, its row follows: %s", envelope.id, error)
             return True
 

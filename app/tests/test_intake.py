@@ -1,13 +1,15 @@
 """How requests that come at once share a transaction, and stay strangers to each other all the same."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import anyio
 import pytest
 from sqlalchemy import Engine, event
 
 from app.contract.job import JobEnvelope, JobState
-from app.intake import StoreIntake
+from app.intake import BrokerIntake, StoreIntake
+from app.store.engine import open_store
 from app.store.jobs import Jobs
 from app.store.tables import events, messages
 from app.tests.local import count, envelope
@@ -70,3 +72,33 @@ def test_a_request_that_cannot_be_kept_harms_none_that_came_with_it(engine: Engi
     assert [told[0], told[2]] == [True, True]
     assert isinstance(told[1], Exception)
     assert Jobs(engine).find("broken") is None
+
+
+class Acknowledging:
+    """A broker that has everything at once."""
+
+    async def publish(self, envelope: JobEnvelope, *, traceparent: str | None, tracestate: str | None = None) -> None:
+        """Nothing is left to do."""
+
+
+def test_with_a_broker_of_its_own_the_row_is_made_and_no_message_in_the_store(engine: Engine) -> None:
+    intake = BrokerIntake(Acknowledging(), Jobs(engine))
+
+    async def twice() -> list[bool]:
+        return [await intake.take(envelope("job"), traceparent=ANY_TRACE, most_queued=None) for _ in range(2)]
+
+    assert anyio.run(twice) == [True, False]
+    assert (count(engine, events), count(engine, messages)) == (1, 0)
+
+
+def test_a_job_that_the_broker_has_is_accepted_while_the_store_is_out(tmp_path: Path) -> None:
+    engine = open_store(f"sqlite:///{tmp_path}/store.db")
+    intake = BrokerIntake(Acknowledging(), Jobs(engine))
+    engine.dispose()
+    (tmp_path / "store.db").write_bytes(b"no database any more")
+
+    async def once() -> bool:
+        return await intake.take(envelope("job"), traceparent=ANY_TRACE, most_queued=None)
+
+    assert anyio.run(once)
+    engine.dispose()
