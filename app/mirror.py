@@ -7,11 +7,13 @@ bookmark each minute, so a stream that is silent for longer is a half-open socke
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import random
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -27,6 +29,7 @@ SILENT_SECONDS = 90.0  # bookmarks come each minute
 LIST_AGAIN_SECONDS = 1800.0
 CONNECT_SECONDS = 10.0
 FIRST_BACKOFF_SECONDS, MOST_BACKOFF_SECONDS = 0.1, 30.0
+TURNS = 5  # of the loop at its end, in which sockets that were closed are let go
 LIVED_SECONDS = 5.0  # a stream that ends sooner counts as a fault
 
 log = logging.getLogger(__name__)
@@ -126,9 +129,16 @@ class Mirror(Generic[KeptT]):
             self._loop.run_forever()
             tasks = asyncio.all_tasks(self._loop)
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():  # a second time would cut short what the first one makes it clean up
+                    task.cancel()
             self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            for _ in range(TURNS):
+                self._loop.run_until_complete(asyncio.sleep(0))
+            del tasks
+            with warnings.catch_warnings():  # httpcore closes no socket whose TLS handshake is cancelled; this does
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
         finally:
             self._loop.close()
 
