@@ -129,3 +129,11 @@ def test_a_tree_has_one_profile(tree: Tree) -> None:
 def test_private_addresses_that_are_named_one_by_one_are_understood(tree: Tree) -> None:
     change = altered("privateAddresses", ["172.20.1.0/28", "fd00:1::7/128"])
     assert len(read_profile(tree.changed(config_map(tree, "cluster-profile"), change)).private_addresses) == 2
+
+
+@pytest.mark.parametrize("pattern", ["k8s:io[[.]", "(?P<a>k8s:.*)", "k8s:(.*.*)*!", "k8s:.*"])
+def test_a_label_filter_is_names_alone_whatever_python_makes_of_it(pattern: str, cluster: Cluster) -> None:
+    filtered = (pattern, *cluster.profile.label_filter[1:])
+    tree = cluster.tree.changed(config_map(cluster.tree, "cilium-values"), altered("labels", " ".join(filtered)))
+    found = settings(replace(cluster, tree=tree, profile=replace(cluster.profile, label_filter=filtered)))
+    assert "labels drop" in str(found)

@@ -91,6 +91,8 @@ class Checkpoints:
     def finish(self) -> None:
         """Wait until the last checkpoint is complete in the bucket. Raises Unavailable when it does not get there."""
         self._uploads.finish()
+        if self._current is not None:  # one that was on its way when a newer one was saved is still on the disk
+            prune(str(self._local), self._retention, newest=self._current)
 
     def newest(self, *, shared_only: bool = False) -> tuple[Snapshot, bool] | None:
         """The newest complete checkpoint, and whether it is this attempt's own. Raises BadInput for another run's.
