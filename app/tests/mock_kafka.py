@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, Producer
 
 BROKERS = 3
 PARTITIONS = 4  # of every topic
-PRODUCE = 0  # a request type of Kafka's protocol
+PRODUCE, INIT_PRODUCER_ID = 0, 22  # request types of Kafka's protocol
 
 _TOPIC, _VALUE, _HEADER = 1, 4, 9  # of the arguments of rd_kafka_producev
 
@@ -21,6 +21,7 @@ _TOPIC, _VALUE, _HEADER = 1, 4, 9  # of the arguments of rd_kafka_producev
 NOT_LEADER = KafkaError.NOT_LEADER_FOR_PARTITION
 NO_RIGHT = KafkaError.TOPIC_AUTHORIZATION_FAILED
 REFUSED = KafkaError.INVALID_RECORD
+NO_CLUSTER_RIGHT = KafkaError.CLUSTER_AUTHORIZATION_FAILED
 
 
 class MockCluster:

@@ -14,7 +14,16 @@ from app.broker.queue import BrokerUnavailable, Failure, Message
 from app.settings import SettingsError
 from app.tests.brokers import Broker, handle_until, on_kafka, short_levels, taken, wait_until
 from app.tests.local import envelope
-from app.tests.mock_kafka import NO_RIGHT, NOT_LEADER, PARTITIONS, PRODUCE, REFUSED, MockCluster
+from app.tests.mock_kafka import (
+    INIT_PRODUCER_ID,
+    NO_CLUSTER_RIGHT,
+    NO_RIGHT,
+    NOT_LEADER,
+    PARTITIONS,
+    PRODUCE,
+    REFUSED,
+    MockCluster,
+)
 from app.tests.serving import serve
 
 TOPICS = short_levels()
@@ -181,3 +190,18 @@ def test_an_address_names_servers_user_and_trust() -> None:
     assert (address.client["sasl.username"], address.client["sasl.password"]) == ("in@gest", "p/w")
     assert (address.client["security.protocol"], address.client["ssl.ca.location"]) == ("SASL_SSL", "/ca.pem")
     assert (address.group_protocol, "p/w" in address.shown) == ("classic", False)
+
+
+def test_a_producer_that_is_dead_for_good_is_followed_by_another(cluster: MockCluster, hasty: KafkaPublisher) -> None:
+    cluster.refuse(INIT_PRODUCER_ID, NO_CLUSTER_RIGHT, times=1)
+    with pytest.raises(BrokerUnavailable, match="authorization failed"):
+        publish(hasty)
+
+    def published() -> bool:
+        try:
+            publish(hasty, "again")
+        except BrokerUnavailable:  # the first one has not been buried yet
+            return False
+        return True
+
+    wait_until(published)

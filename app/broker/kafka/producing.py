@@ -60,8 +60,10 @@ class KafkaOutlet:
             self._producer.produce(topic, value, key, headers=list(headers), on_delivery=reported)
             self._producer.flush(DEADLINE_SECONDS + 1)
         except (KafkaException, BufferError) as error:
+            self._producer = None  # it may be dead for good, as an idempotent one is after a fatal error
             raise self._fault(topic, error.args[0]) from error
         if not reports or reports[0] is not None:
+            self._producer = None
             raise self._fault(topic, reports[0] if reports else "no answer")
 
     def _fault(self, topic: str, error: object) -> Exception:

@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 from collections import defaultdict, deque
+from contextlib import suppress
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -19,6 +20,8 @@ from app.contract.job import JobEnvelope
 
 POLL_SECONDS = 0.2
 REFUSED_SECONDS = 5.0  # after our credentials were refused, requests are answered at once
+
+_OF_A_DEAD_PRODUCER = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT, KafkaError._FATAL}  # noqa: SLF001
 
 _Answer = asyncio.Future[KafkaError | None]
 
@@ -37,6 +40,7 @@ class KafkaPublisher:
         self._closing = threading.Event()
         self._reports: deque[tuple[_Answer, KafkaError | None]] = deque()
         self._refused_until = 0.0
+        self._fatal: KafkaError | None = None  # what the last producer died of
 
     async def publish(self, envelope: JobEnvelope, *, traceparent: str | None, tracestate: str | None = None) -> None:
         if time.monotonic() < self._refused_until:
@@ -59,7 +63,8 @@ class KafkaPublisher:
         except TimeoutError as error:  # a request on its way is not given up by its own deadline
             raise unavailable(self._address, self._topic, "no answer in time") from error
         if fault is not None:
-            raise unavailable(self._address, self._topic, fault)
+            is_dead = fault.code() in _OF_A_DEAD_PRODUCER
+            raise unavailable(self._address, self._topic, self._fatal or fault if is_dead else fault)
 
     def close(self) -> None:
         """Give the messages on their way their time, then end the thread."""
@@ -78,9 +83,25 @@ class KafkaPublisher:
             return self._producer
 
     def _poll(self, producer: Producer) -> None:
-        while not self._closing.is_set():
-            producer.poll(POLL_SECONDS)
+        while not self._closing.is_set() and self._lives(producer):
             self._tell()
+        self._tell()
+
+    def _lives(self, producer: Producer) -> bool:
+        """Poll. False: the producer is dead for good, as an idempotent one is after a fatal error.
+
+        The next message makes another; those on their way are answered.
+        """
+        try:
+            producer.poll(POLL_SECONDS)
+        except KafkaException as error:
+            log.error("broker %s: %s; a new producer takes over", self._address.shown, error.args[0].str())
+            with self._starting:
+                self._producer, self._fatal = None, error.args[0]
+            with suppress(KafkaException):  # the same one, told once more
+                producer.flush(self._deadline)
+            return False
+        return True
 
     def _reported(self, answer: _Answer, error: KafkaError | None, _message: Message) -> None:
         self._reports.append((answer, error))
