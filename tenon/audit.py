@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from tenon import store
-from tenon.output import CommandError, ExitCode, answer_json, say
+from tenon.output import ExitCode, answer_json, say
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -21,15 +21,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from app.store.audit import verify
-    from app.store.engine import StoreUnavailable
 
-    engine = store.opened(options)
-    try:
+    with store.opened(options) as engine:
         found = verify(engine, head=options.head)
-    except StoreUnavailable as error:
-        raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
-    finally:
-        engine.dispose()
     broken: dict[str, Any] | None = {"row": found.broken.row, "why": found.broken.why} if found.broken else None
     if options.json:
         answer_json({"rows": found.rows, "head": found.head, "broken": broken})

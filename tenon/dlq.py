@@ -72,18 +72,18 @@ def run(options: argparse.Namespace) -> int:
     from app.broker.dead_letters import DeadLetters
     from app.broker.queue import BrokerUnavailable
     from app.settings import SettingsError
-    from app.store.engine import StoreUnavailable
 
-    letters = DeadLetters(store.opened(options))
     try:
-        match options.verb:
-            case "list":
-                return _list(letters, options)
-            case "show":
-                return _show(_found(letters, options.letter), is_json=options.json)
-            case _:
-                return _change(letters, options)
-    except (StoreUnavailable, BrokerUnavailable) as error:
+        with store.opened(options) as engine:
+            letters = DeadLetters(engine)
+            match options.verb:
+                case "list":
+                    return _list(letters, options)
+                case "show":
+                    return _show(_found(letters, options.letter), is_json=options.json)
+                case _:
+                    return _change(letters, options)
+    except BrokerUnavailable as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
     except SettingsError as error:
         raise CommandError(str(error)) from None

@@ -46,19 +46,13 @@ def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> int:
-    from app.store.engine import StoreUnavailable
     from app.store.jobs import Jobs
 
-    jobs = Jobs(store.opened(options))
-    try:
-        if options.verb == "list":
-            _list(jobs, options)
-        elif options.verb in ASKED_OF:
+    with store.opened(options) as engine:
+        jobs = Jobs(engine)
+        if options.verb in ASKED_OF:
             return _ask(jobs, options)
-        else:
-            {"show": _show, "cost": _cost}[options.verb](jobs, options)
-    except StoreUnavailable as error:
-        raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
+        {"list": _list, "show": _show, "cost": _cost}[options.verb](jobs, options)
     return int(ExitCode.OK)
 
 

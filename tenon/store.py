@@ -2,6 +2,8 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +20,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store-url", default=os.environ.get("TENON_STORE_URL"), help="default: SQLite below --home")
 
 
-def opened(options: argparse.Namespace) -> "Engine":
-    """The store that the options name. Raises CommandError; exit 3 where it does not answer."""
+@contextmanager
+def opened(options: argparse.Namespace) -> "Iterator[Engine]":
+    """The store that the options name. Raises CommandError; exit 3 where it does not answer, then or in the block."""
     from app.store.engine import StoreUnavailable, open_store
 
     home = Home(options.home)
     if not options.store_url and not home.store.exists():
         raise CommandError(f"{options.home}: holds no store; give --home of a `tenon up`, or --store-url")
     try:
-        return open_store(with_driver(options.store_url) if options.store_url else home.store_url)
+        engine = open_store(with_driver(options.store_url) if options.store_url else home.store_url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
     except StoreUnavailable as error:
         raise CommandError(str(error), ExitCode.UNAVAILABLE) from None
 
