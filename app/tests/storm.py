@@ -106,6 +106,7 @@ class Storm:
             process.send_signal(signal.SIGKILL)
         for process in self.running:
             process.wait()
+        self.kills.update(SERVICES)
 
     def end(self) -> None:
         self.kill_all()
