@@ -127,11 +127,11 @@ class Mirror(Generic[KeptT]):
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
-            tasks = asyncio.all_tasks(self._loop)
-            for task in tasks:
-                if not task.cancelling():  # a second time would cut short what the first one makes it clean up
-                    task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            while tasks := asyncio.all_tasks(self._loop):  # one that ends may begin another, to open a connection
+                for task in tasks:
+                    if not task.cancelling():  # a second time would cut short what the first one makes it clean up
+                        task.cancel()
+                self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             for _ in range(TURNS):
                 self._loop.run_until_complete(asyncio.sleep(0))
