@@ -117,13 +117,9 @@ class Dispatcher:
 
     def _spent(self, waiting: Iterable[str]) -> set[str]:
         """The tenants among these that have spent their budget of this month, and mean it to stop them."""
-        month = f"{datetime.now(UTC):%Y-%m}"
         entries = [entry for tenant in waiting if (entry := self.directory.tenant(tenant))]
         return {
-            entry.id
-            for entry in entries
-            if entry.budget and entry.budget.hard_stop
-            if self.ledger.spent(entry.id, month=month) >= entry.budget.monthly
+            entry.id for entry in entries if entry.budget and entry.budget.stops(self.ledger.spent_this_month(entry.id))
         }
 
     def _make_workflows(self) -> None:

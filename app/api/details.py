@@ -47,9 +47,7 @@ class DetailsReader:
         }
 
     def _is_spent(self, tenant: TenantEntry) -> bool:
-        if tenant.budget is None or not tenant.budget.hard_stop:
-            return False
-        return self._ledger.spent(tenant.id, month=f"{datetime.now(UTC):%Y-%m}") >= tenant.budget.monthly
+        return tenant.budget is not None and tenant.budget.stops(self._ledger.spent_this_month(tenant.id))
 
 
 def total(entries: Sequence[Entry]) -> Money | None:

@@ -1,6 +1,5 @@
 """`POST /v1/fine_tuning/jobs/estimate`: tokens, time and money of a job that is only asked about."""
 
-from datetime import UTC, datetime
 from decimal import Decimal
 
 import anyio.to_thread
@@ -112,7 +111,7 @@ class Estimate:
     def _budget(self, tenant: TenantEntry) -> BudgetState | None:
         if (budget := tenant.budget) is None:
             return None
-        spent = self._ledger.spent(tenant.id, month=f"{datetime.now(UTC):%Y-%m}")
+        spent = self._ledger.spent_this_month(tenant.id)
         return {
             "monthly": f"{budget.monthly:.4f}",
             "spent": f"{spent:.4f}",

@@ -70,6 +70,10 @@ class Budget(Wire):
     currency: str = Field("EUR", pattern=r"^[A-Z]{3}$", description="ISO 4217 code, the one of platform.yaml prices")
     hard_stop: bool = Field(default=False, description="true: no job starts once the budget is spent")
 
+    def stops(self, spent: Decimal) -> bool:
+        """Whether no further job begins, this much of the month's money being spent."""
+        return self.hard_stop and spent >= self.monthly
+
 
 class DirectoryModel(Wire):
     """A model record as far as jobs need it."""

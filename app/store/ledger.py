@@ -44,7 +44,7 @@ class Ledger:
         """
         at = attempt.finished_at or now()
         values = {
-            "month": f"{at:%Y-%m}",
+            "month": month_of(at),
             "usage": usage.model_dump(mode="json"),
             "waited_seconds": Decimal(str(waited_seconds)),
             "amount": cost.amount,
@@ -67,11 +67,19 @@ class Ledger:
         with reading(self.engine, tenant=tenant) as connection:
             return connection.execute(total).scalar() or Decimal(0)
 
+    def spent_this_month(self, tenant: str) -> Decimal:
+        return self.spent(tenant, month=month_of(now()))
+
     def of_job(self, tenant: str, job: str) -> list[Entry]:
         """The entries of the tenant's job, first attempt first."""
         query = _of(tenant).where(ledger.c.job == job).order_by(ledger.c.attempt)
         with reading(self.engine, tenant=tenant) as connection:
             return [_entry(row) for row in connection.execute(query)]
+
+
+def month_of(moment: datetime) -> str:
+    """YYYY-MM of a moment in UTC."""
+    return f"{moment:%Y-%m}"
 
 
 def _of(tenant: str) -> Select[Any]:

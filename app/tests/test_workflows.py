@@ -1,7 +1,6 @@
 """Local workflows: one per name, one process per attempt, resumed where it was, each in its tenant's surroundings."""
 
 import json
-import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from app.tests.local import STEPS, JobPath, envelope, publish
 from app.workflows.controller import Controller
 from app.workflows.folder import WorkflowsFolder
 from app.workflows.progress import MOST_RESUMES, Ending, Progress, after
-from app.workflows.workflow import AlreadyExists, Phase, WorkflowStatus, WorkflowsUnavailable
+from app.workflows.workflow import Phase, WorkflowStatus, WorkflowsUnavailable
 from trainer.contract import steps
 from trainer.contract.job import TrainingJob
 
@@ -95,25 +94,6 @@ def test_stops_with_a_new_checkpoint_each_go_on_for_ever() -> None:
 def test_a_stopped_or_failed_step_never_looks_finished(codes: list[int]) -> None:
     succeeded = walk(codes).phase is Phase.SUCCEEDED
     assert not succeeded or codes.count(0) >= len(STEPS)
-
-
-def test_a_name_is_taken_once_by_however_many(job_path: JobPath) -> None:
-    outcomes: list[str] = []
-
-    def make() -> None:
-        try:
-            create(job_path)
-            outcomes.append("made")
-        except AlreadyExists:
-            outcomes.append("refused")
-
-    threads = [threading.Thread(target=make) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(outcomes) == ["made", *["refused"] * 7]
-    assert len(job_path.workflows.list()) == 1
 
 
 @pytest.mark.parametrize("name", ["../x", "", "A", "a/b", "x" * 64])
